@@ -92,7 +92,7 @@ def make(folder: Path) -> None:
 def fitting(base: Path, work: Path, method: str) -> Any:
     """Two steps of one image, on a phantom cohort."""
     from latentdrift import config, service
-    from latentdrift.adapt.training import drift_calibration, prior_preservation
+    from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
 
     for drawing in (prior_preservation, drift_calibration):
         drawing.HOW["steps"] = (

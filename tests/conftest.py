@@ -63,13 +63,9 @@ def fits_draw_little() -> Iterator[None]:
     if "torch" not in sys.modules:  # these modules fit nothing
         yield
         return
-    from latentdrift.adapt.training import (
-        batches,
-        copy_slope,
-        drift_calibration,
-        preview,
-        prior_preservation,
-    )
+    from latentdrift.adapt.training.batches import batches
+    from latentdrift.adapt.training.loop import preview
+    from latentdrift.adapt.training.setup import copy_slope, drift_calibration, prior_preservation
 
     with pytest.MonkeyPatch.context() as patch:
         few = replace(prior_preservation.SAMPLING, steps=4)

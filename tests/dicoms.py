@@ -18,7 +18,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from latentdrift.data.images.dicom import read_dicom
+from latentdrift.data.images.dicom.reader import read_dicom
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.intensity import to_unit
 

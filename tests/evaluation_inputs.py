@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from latentdrift import html_report
 from latentdrift.config import EvaluateOptions
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.display import html_report
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
     EvaluationResult,

@@ -107,8 +107,7 @@ def forked(arguments: Sequence[str], log: Path) -> int:
         import logging
 
         logging.getLogger().handlers.clear()
-        from latentdrift import stopping
-        from latentdrift.cli import main
+        from latentdrift.cli import main, stopping
 
         signal.signal(
             signal.SIGINT, signal.default_int_handler

@@ -9,13 +9,13 @@ import torch
 from infos import info_of
 
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.batches import Batch
-from latentdrift.adapt.training.lr_schedules import Rates
-from latentdrift.adapt.training.optimizers import optimizer
-from latentdrift.adapt.training.trainer import Trainer
-from latentdrift.adapt.training.training_setup import Job
-from latentdrift.adapt.training.training_start import begin
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.batches import Batch
+from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.optimization.lr_schedules import Rates
+from latentdrift.adapt.training.optimization.optimizers import optimizer
+from latentdrift.adapt.training.setup.training_setup import Job
+from latentdrift.adapt.training.setup.training_start import begin
 from latentdrift.config import FitOptions
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.base import Base

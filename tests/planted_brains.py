@@ -9,9 +9,7 @@ import numpy as np
 from latentdrift.data.phantom import phantom
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Structure, nearest, structure
-from latentdrift.evaluate.privacy.copy_detection import (
-    CopyThresholds,
-)
+from latentdrift.evaluate.privacy.copy_detection import CopyThresholds
 
 PLANTS = 5
 

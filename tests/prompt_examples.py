@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from specs import spec_of
 
 from latentdrift import prompts
-from latentdrift.prompts import (
-    sentence,
-)
+from latentdrift.prompts import sentence
 
 SPEC = spec_of(
     {

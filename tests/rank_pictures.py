@@ -6,12 +6,8 @@ from typing import Any
 
 import shapes
 
-from latentdrift.evaluate.attributes.image_text_scores import (
-    Scorer,
-)
-from latentdrift.evaluate.attributes.prompt_ranking import (
-    retrieve,
-)
+from latentdrift.evaluate.attributes.image_text_scores import Scorer
+from latentdrift.evaluate.attributes.prompt_ranking import retrieve
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.resampling import Resampling
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from tiny import tiny_cohort
 
-from latentdrift.adapt.training.training_setup import Job, job
+from latentdrift.adapt.training.setup.training_setup import Job, job
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latentdrift.attributes import Attribute
+from latentdrift.attributes.specification import Attribute
 
 
 def spec_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Attribute]:

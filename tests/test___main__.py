@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from latentdrift import __main__, stopping
+from latentdrift import __main__
 from latentdrift.cli import main as command_line
+from latentdrift.cli import stopping
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])

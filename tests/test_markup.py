@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import places
 import pytest
 from partial_results import results
 
-from latentdrift import html_report
 from latentdrift.data.cohort.cohort import write_cohort
 from latentdrift.data.inspection.report import write_inspection
+from latentdrift.display import html_report
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.reader_study import reader_study
 from latentdrift.evaluate.report.report import EvaluationResults
@@ -309,7 +310,7 @@ def test_no_text_becomes_a_tag(kind: str, tmp_path: Path) -> None:
 
 
 def test_no_template_turns_escaping_off() -> None:
-    source = Path(html_report.__file__).parent
+    source = places.REPOSITORY / "src" / "latentdrift"
     texts = [
         path.read_text(encoding="utf-8")
         for path in (*source.rglob("*.jinja"), *source.rglob("*.py"))

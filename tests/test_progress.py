@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from latentdrift import notebook, progress
+from latentdrift import progress
+from latentdrift.display import notebook
 
 
 @pytest.fixture

@@ -303,7 +303,7 @@ def test_a_signal_ends_in_a_checkpoint_and_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from latentdrift.adapt.training.training_log import TrainingLog
+    from latentdrift.adapt.training.records.training_log import TrainingLog
 
     real = TrainingLog.step
     monkeypatch.setattr(
@@ -361,7 +361,7 @@ def test_ctrl_c_in_the_first_moments_has_no_traceback(delay: float, tmp_path: Pa
     with open(tmp_path / "err", "w") as err:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err)
         while (
-            "latentdrift.stopping" not in (tmp_path / "err").read_text()
+            "latentdrift.cli.stopping" not in (tmp_path / "err").read_text()
         ):  # before it, Python itself is not ready
             time.sleep(0.005)
         time.sleep(delay)

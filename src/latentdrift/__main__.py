@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
-from latentdrift import stopping
+from latentdrift.cli import stopping
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from latentdrift import config, record
-from latentdrift.attributes import Attribute, Spec
+from latentdrift.attributes.specification import Attribute, Spec
 from latentdrift.config.parts import given
 from latentdrift.errors import AdapterError, InputError, OptionError
 from latentdrift.model import model_files as folders
@@ -380,7 +380,7 @@ def _kind(path: Path) -> str:
 def _chooses(option: str, path: Path) -> bool:
     """Whether an option about slices has a part in a file: a single slice has no other, but its
     plane may be confirmed."""
-    from latentdrift.data.images.nifti import open_volume
+    from latentdrift.data.images.formats.nifti import open_volume
 
     if _kind(path) != "nifti":
         return False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from latentdrift.notebook import is_notebook
+from latentdrift.display.notebook import is_notebook
 
 if TYPE_CHECKING:
     from tqdm.std import tqdm

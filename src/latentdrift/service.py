@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from latentdrift import config, distributed_ranks, preflight, record
+from latentdrift import config, preflight, record
+from latentdrift.adapt.training.loop import distributed_ranks
 from latentdrift.errors import InputError, OptionError
 from latentdrift.progress import bar
 from latentdrift.storage import held
 from latentdrift.verbs import find, load, name_of
 
 if TYPE_CHECKING:
-    from latentdrift.adapt.training.hint_batches import Pictures
+    from latentdrift.adapt.training.batches.hint_batches import Pictures
     from latentdrift.data.cohort.cohort import Cohort
-    from latentdrift.data.images.uids import Uids
+    from latentdrift.data.images.dicom.uids import Uids
     from latentdrift.edit.io.edit_requests import Request as EditRequest
     from latentdrift.edit.io.edit_run import EditRun
     from latentdrift.evaluate.features.feature_cache import CachedSpace
@@ -156,11 +157,11 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     Returns:
         JSON values to show: the adapter's folder, losses and drift.
     """
-    from latentdrift.adapt.training.distributed import Processes
+    from latentdrift.adapt.training.loop.distributed import Processes
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort
-    from latentdrift.fit_critics import FitCritics
     from latentdrift.model.base import Base
+    from latentdrift.study.fit_critics import FitCritics
 
     processes = Processes.join(options.device)  # before the base is put onto this process's device
     cohort = Cohort.load(options.cohort)
@@ -193,7 +194,7 @@ def generate(
         quiet: Whether to show no progress.
         loaded: Model that the options name; None: it is loaded.
     """
-    from latentdrift.adapt.training.hint_batches import pictures
+    from latentdrift.adapt.training.batches.hint_batches import pictures
     from latentdrift.evaluate.privacy.copy_gate import gate_images, open_gate
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.medical_objects import bits, check_format
@@ -324,7 +325,7 @@ def _quarantine_result(folder: Path, count: int) -> Result:
 
 def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
     """Requests for the images that `generate` draws; see `image_requests`."""
-    from latentdrift.adapt.training.hint_batches import followed
+    from latentdrift.adapt.training.batches.hint_batches import followed
     from latentdrift.sample.image_requests import image_requests
 
     def rows_with_hints(cohort: Cohort) -> list[int]:
@@ -344,7 +345,7 @@ def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> Edi
         OptionError, InputError, CohortError: The change does not fit the model, or an image or hint
             cannot be read.
     """
-    from latentdrift.adapt.training.edit_hints import sourced
+    from latentdrift.adapt.training.batches.edit_hints import sourced
     from latentdrift.edit.editors.editors import starting
     from latentdrift.edit.io.edit_inputs import entries
     from latentdrift.edit.io.edit_requests import EditPlan
@@ -402,7 +403,7 @@ def make_edits(
     options: config.EditOptions, quiet: bool = False, loaded: Model | None = None
 ) -> Edits:
     """Make the counterfactuals of `edit`; arguments as of `edit`."""
-    from latentdrift.data.images.uids import Uids
+    from latentdrift.data.images.dicom.uids import Uids
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
     from latentdrift.edit.io.edit_writer import SMALL_CHANGE, hold_back, quarantine
@@ -960,7 +961,7 @@ def _preview(
     """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
 
-    from latentdrift.adapt.training.preview import PREVIEW
+    from latentdrift.adapt.training.loop.preview import PREVIEW
     from latentdrift.data.images.intensity import from_unit
     from latentdrift.sample.generate import generate as draw
 

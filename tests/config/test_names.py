@@ -7,9 +7,9 @@ from typing import Any
 from latentdrift import config
 from latentdrift.adapt.interop.exports import EXPORTS
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training.lr_schedules import SCHEDULES
-from latentdrift.adapt.training.optimizers import OPTIMIZERS
-from latentdrift.adapt.training.trackers import TRACKERS
+from latentdrift.adapt.training.optimization.lr_schedules import SCHEDULES
+from latentdrift.adapt.training.optimization.optimizers import OPTIMIZERS
+from latentdrift.adapt.training.records.trackers import TRACKERS
 from latentdrift.data.cohort.controlnet_hints import HINTS
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS

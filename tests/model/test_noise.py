@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.examples import Example
-from latentdrift.adapt.training.batches import Batches
-from latentdrift.adapt.training.latent_cache import Moments
+from latentdrift.adapt.training.batches.batches import Batches
+from latentdrift.adapt.training.batches.latent_cache import Moments
 from latentdrift.adapt.training.train import FitResult, fit
 from latentdrift.cli import main
 from latentdrift.config import FitOptions

@@ -6,12 +6,9 @@ import pytest
 from prompt_examples import SPEC
 from specs import spec_of
 
-from latentdrift.ages import OLDEST
+from latentdrift.attributes.ages import OLDEST
 from latentdrift.errors import OptionError
-from latentdrift.prompts import (
-    parse_assignment,
-    parse_finding,
-)
+from latentdrift.prompts import parse_assignment, parse_finding
 
 
 @pytest.mark.parametrize(

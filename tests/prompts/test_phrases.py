@@ -9,12 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_examples import CHEST, KNOWN, SPEC
 
-from latentdrift.prompts import (
-    absent,
-    attributes_of,
-    negated,
-    sentence,
-)
+from latentdrift.prompts import absent, attributes_of, negated, sentence
 from latentdrift.prompts.phrases import NEGATIONS, in_words
 
 

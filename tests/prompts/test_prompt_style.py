@@ -6,9 +6,7 @@ import pytest
 from prompt_examples import SPEC
 
 from latentdrift.errors import OptionError
-from latentdrift.prompts import (
-    Manner,
-)
+from latentdrift.prompts import Manner
 
 
 def test_an_adapter_of_an_older_version_is_prompted_as_it_was_trained() -> None:

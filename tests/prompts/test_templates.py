@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 from prompt_examples import DANGLING, FULL, KNOWN, said
 
 from latentdrift.errors import OptionError
-from latentdrift.prompts import (
-    AGES,
-    TEMPLATES,
-    sentence,
-    sentences,
-)
+from latentdrift.prompts import AGES, TEMPLATES, sentence, sentences
 
 
 def test_simple_sentence() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from latentdrift import notebook
 from latentdrift.api.scratch import copy_result, open_result
 from latentdrift.data.tables.pseudonymization import private_folder
+from latentdrift.display import notebook
 from latentdrift.record import NAME
 
 

@@ -9,9 +9,9 @@ from typing import overload
 
 from PIL import Image as Pillow
 
-from latentdrift import notebook
 from latentdrift.api.scratch import copy_result, open_result
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.display import notebook
 from latentdrift.errors import InputError
 
 MAX_PREVIEW_IMAGES = 16

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from latentdrift import notebook
 from latentdrift.api.scratch import copy_result, open_result
+from latentdrift.display import notebook
 from latentdrift.errors import InputError
 from latentdrift.storage import read_document
 

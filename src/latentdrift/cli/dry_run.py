@@ -56,7 +56,7 @@ def import_(options: config.ImportOptions) -> Result:
 def fit(options: config.FitOptions) -> Result:
     """Estimate a fit from a few real steps: parameters, time, memory and disk."""
     from latentdrift.adapt.training.cost_estimate import plan
-    from latentdrift.adapt.training.distributed import Processes
+    from latentdrift.adapt.training.loop.distributed import Processes
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
 
@@ -71,7 +71,7 @@ def fit(options: config.FitOptions) -> Result:
 
 def generate(options: config.GenerateOptions) -> Result:
     """Estimate the generation of images, and check that it can start."""
-    from latentdrift.adapt.training.hint_batches import pictures
+    from latentdrift.adapt.training.batches.hint_batches import pictures
     from latentdrift.evaluate.privacy.copy_gate import open_gate
     from latentdrift.sample.generate import SamplingOptions
     from latentdrift.sample.medical_objects import bits, check_format
@@ -165,7 +165,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
 def bench(options: config.BenchOptions) -> Result:
     """Estimate the work of a bench: fits, images and time."""
     from latentdrift.adapt.training.cost_estimate import plan as cost
-    from latentdrift.adapt.training.run_folder import Run
+    from latentdrift.adapt.training.records.run_folder import Run
     from latentdrift.evaluate.downstream.tstr import seconds_per_step
     from latentdrift.model.base import Base
     from latentdrift.model.model import Model

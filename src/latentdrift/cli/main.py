@@ -17,7 +17,9 @@ from typing import Any
 
 import yaml
 
-from latentdrift import config, distributed_ranks, stopping
+from latentdrift import config
+from latentdrift.adapt.training.loop import distributed_ranks
+from latentdrift.cli import stopping
 from latentdrift.cli.flags import FlagFormatter, with_flags
 from latentdrift.cli.parser import parse
 from latentdrift.cli.show import sentence, show

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from latentdrift.attributes import Attribute
+from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.controlnet_hints import Hint
 from latentdrift.data.cohort.description import Checked
 from latentdrift.data.images.intensity import FORMAT_RANGES, Range

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from latentdrift.ages import OLDEST, AgeError, parse_age
-from latentdrift.attributes import AttributeValue, AttributeValues, Spec, as_number
+from latentdrift.attributes.ages import OLDEST, AgeError, parse_age
+from latentdrift.attributes.specification import AttributeValue, AttributeValues, Spec, as_number
 from latentdrift.config import EditOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.phrases import NO_FINDING, SEX_WORDS, is_missing, split_findings

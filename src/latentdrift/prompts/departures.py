@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from latentdrift.attributes import (
+from latentdrift.attributes.specification import (
     Attribute,
     AttributeValue,
     AttributeValues,

@@ -6,7 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from latentdrift.attributes import AttributeValue, AttributeValues, Spec, as_number, words_of
+from latentdrift.attributes.specification import (
+    AttributeValue,
+    AttributeValues,
+    Spec,
+    as_number,
+    words_of,
+)
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.phrases import (
     NO_FINDING,

@@ -7,7 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from latentdrift.attributes import AttributeValue, AttributeValues, Spec, as_number, words_of
+from latentdrift.attributes.specification import (
+    AttributeValue,
+    AttributeValues,
+    Spec,
+    as_number,
+    words_of,
+)
 from latentdrift.errors import OptionError, unknown
 from latentdrift.seeds import derive
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from latentdrift.attributes import Spec
+from latentdrift.attributes.specification import Spec
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.edit_prompts import instruction

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from latentdrift.attributes import AttributeValues
+from latentdrift.attributes.specification import AttributeValues
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts import phrases
 

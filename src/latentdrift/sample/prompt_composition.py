@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues, words_of
+from latentdrift.attributes.specification import AttributeValues, words_of
 from latentdrift.errors import OptionError
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.prompts import composition

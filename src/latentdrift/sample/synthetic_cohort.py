@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues
+from latentdrift.attributes.specification import AttributeValues
 from latentdrift.data.cohort.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.intensity import from_unit

@@ -23,11 +23,11 @@ from latentdrift.adapt.interop.exports import export
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import controlnet, lora
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import hint_batches
+from latentdrift.adapt.training.batches import hint_batches
+from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.setup.training_setup import Job, job
+from latentdrift.adapt.training.setup.training_start import begin
 from latentdrift.adapt.training.train import FitResult
-from latentdrift.adapt.training.trainer import Trainer
-from latentdrift.adapt.training.training_setup import Job, job
-from latentdrift.adapt.training.training_start import begin
 from latentdrift.cli import dry_run
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort

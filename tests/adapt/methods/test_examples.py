@@ -15,7 +15,7 @@ from fits import asked, short_fit, weights
 from latentdrift import prompts
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import textual_inversion
-from latentdrift.adapt.training.training_setup import job
+from latentdrift.adapt.training.setup.training_setup import job
 from latentdrift.config import PRESETS, FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError

@@ -28,9 +28,9 @@ from latentdrift.adapt.interop.exports import export
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.examples import Example, of_pairs
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.batches import Batches
-from latentdrift.adapt.training.training_setup import job
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.batches import Batches
+from latentdrift.adapt.training.setup.training_setup import job
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, CohortError, OptionError

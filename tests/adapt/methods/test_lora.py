@@ -9,9 +9,7 @@ import torch
 from foreign_files import MIXED, random_changes
 from method_fits import info, load, predict, prepared
 
-from latentdrift.adapt.methods import (
-    lora,
-)
+from latentdrift.adapt.methods import lora
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import AdapterError
 

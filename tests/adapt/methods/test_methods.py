@@ -17,12 +17,7 @@ from method_fits import (
     trained,
 )
 
-from latentdrift.adapt.methods import (
-    controlnet,
-    custom_diffusion,
-    lora,
-    textual_inversion,
-)
+from latentdrift.adapt.methods import controlnet, custom_diffusion, lora, textual_inversion
 from latentdrift.adapt.methods.methods import METHODS, method
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base

@@ -9,14 +9,12 @@ import torch
 from infos import info_of
 from method_fits import job, load, prepared, prompts
 
-from latentdrift.adapt.methods import (
-    textual_inversion,
-)
+from latentdrift.adapt.methods import textual_inversion
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.batches import Batch
-from latentdrift.adapt.training.trainer import Trainer
-from latentdrift.adapt.training.training_start import begin
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.batches import Batch
+from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.setup.training_start import begin
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.drift import Drift
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from fits import asked, short_fit
 
-from latentdrift.adapt.training import batches, training_setup
-from latentdrift.adapt.training.batches import Batch
+from latentdrift.adapt.training.batches import batches
+from latentdrift.adapt.training.batches.batches import Batch
+from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.setup import training_setup
 from latentdrift.adapt.training.train import FitResult
-from latentdrift.adapt.training.trainer import Trainer
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift

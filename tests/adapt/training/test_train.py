@@ -21,11 +21,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training.batches import Batches
+from latentdrift.adapt.training.batches.batches import Batches
 from latentdrift.adapt.training.cost_estimate import plan
-from latentdrift.adapt.training.preview import LAST_PICTURES, PICTURES
+from latentdrift.adapt.training.loop.preview import LAST_PICTURES, PICTURES
+from latentdrift.adapt.training.loop.trainer import _whole
 from latentdrift.adapt.training.train import FitResult, fit
-from latentdrift.adapt.training.trainer import _whole
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError, ResourceError

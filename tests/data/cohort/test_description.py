@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from latentdrift.attributes import Attribute
+from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.description import CohortInfo
 
 WHOLE = {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from latentdrift.data.images.formats.raster import read_raster
 from latentdrift.data.images.image_readers import kind_of, read
 from latentdrift.data.images.image_writers import write_like, write_png
 from latentdrift.data.images.intensity import to_unit
-from latentdrift.data.images.raster import read_raster
 from latentdrift.errors import InputError
 
 RANDOM = np.random.default_rng(0)

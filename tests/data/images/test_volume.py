@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from volumes import ORIGIN, SHAPE, ZOOMS, expected, saved, stored
 
+from latentdrift.data.images.formats.nifti import read_nifti, write_nifti
 from latentdrift.data.images.image import ImageError, Plane
 from latentdrift.data.images.image_readers import read
-from latentdrift.data.images.nifti import read_nifti, write_nifti
 from latentdrift.data.images.volume import (
     PLANES,
     Grid,

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from phantoms import old
 
-from latentdrift.data.phantom.phantom import (
-    DIAGNOSES,
-    KINDS,
-    brain,
-    labels,
-    truth,
-)
+from latentdrift.data.phantom.phantom import DIAGNOSES, KINDS, brain, labels, truth
 
 SUBJECTS = range(100, 108)
 WELL, ILL = DIAGNOSES

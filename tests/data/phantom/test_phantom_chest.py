@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 from phantoms import adult
 
-from latentdrift.data.phantom.phantom import (
-    KINDS,
-    chest,
-    labels,
-    truth,
-)
+from latentdrift.data.phantom.phantom import KINDS, chest, labels, truth
 from latentdrift.data.phantom.phantom_chest import anatomy as chest_anatomy
 
 SUBJECTS = range(100, 108)

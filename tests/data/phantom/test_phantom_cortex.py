@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from phantoms import old
 
-from latentdrift.data.phantom.phantom import (
-    KINDS,
-    labels,
-)
+from latentdrift.data.phantom.phantom import KINDS, labels
 from latentdrift.data.phantom.phantom_brain import VIEW as BRAIN_VIEW
 
 

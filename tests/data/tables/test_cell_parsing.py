@@ -14,10 +14,7 @@ from latentdrift.data.tables.cell_parsing import (
     read_rows,
     unite,
 )
-from latentdrift.data.tables.column_map import (
-    TableMap,
-    check_columns,
-)
+from latentdrift.data.tables.column_map import TableMap, check_columns
 from latentdrift.data.tables.tables import read_table
 from latentdrift.errors import InputError
 

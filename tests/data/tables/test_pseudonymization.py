@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kills import KilledError
 
-from latentdrift.data.images.uids import Uids
+from latentdrift.data.images.dicom.uids import Uids
 from latentdrift.data.tables import pseudonymization
 from latentdrift.data.tables.pseudonymization import patient_key, pseudonym
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentdrift.ages import AgeError, parse_age
+from latentdrift.attributes.ages import AgeError, parse_age
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.importing.finalize import summary

@@ -10,14 +10,8 @@ import places
 import pytest
 
 from latentdrift.data.importing.row_matching import HeaderLinks, link
-from latentdrift.data.tables.cell_parsing import (
-    read_rows,
-)
-from latentdrift.data.tables.column_map import (
-    check_columns,
-    load_map,
-    load_preset,
-)
+from latentdrift.data.tables.cell_parsing import read_rows
+from latentdrift.data.tables.column_map import check_columns, load_map, load_preset
 from latentdrift.data.tables.tables import decode, number, read_table
 from latentdrift.errors import InputError
 

@@ -14,17 +14,8 @@ import shapes
 from rank_pictures import found, made
 
 from latentdrift.evaluate.attributes.attribute_predictors import Output
-from latentdrift.evaluate.attributes.image_text_scores import (
-    Prompts,
-    by_judges,
-)
-from latentdrift.evaluate.attributes.prompt_ranking import (
-    APART,
-    METRICS,
-    MIN_IMAGES,
-    OPPOSED,
-    Side,
-)
+from latentdrift.evaluate.attributes.image_text_scores import Prompts, by_judges
+from latentdrift.evaluate.attributes.prompt_ranking import APART, METRICS, MIN_IMAGES, OPPOSED, Side
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 
 AGE = Output("age")

@@ -18,6 +18,7 @@ from tiny import tiny_cohort
 from latentdrift import config
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort, write_cohort
+from latentdrift.display.html_report import write_page
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.downstream import augmentation_experiment
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
@@ -29,7 +30,6 @@ from latentdrift.evaluate.evaluations.evaluations import check
 from latentdrift.evaluate.evaluations.utility import Utility, task_of, utility_blocks, utility_light
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.html_report import write_page
 from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from card_edits import edits, judged
 
+from latentdrift.display.html_report import write_page
 from latentdrift.evaluate.evaluations.counterfactual_results import Card
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
-from latentdrift.html_report import write_page
 
 
 @pytest.fixture(scope="module")

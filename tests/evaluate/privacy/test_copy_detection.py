@@ -9,9 +9,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.evaluate.features.nearest_neighbours import (
-    same_patient,
-)
+from latentdrift.evaluate.features.nearest_neighbours import same_patient
 from latentdrift.evaluate.images import disk_array, registration
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.lazy_images import Pictures

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evaluation_inputs import image_set, inputs_of, textures
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.evaluate.evaluations import diversity, duplicates
 from latentdrift.evaluate.evaluations.evaluation import Results
 from latentdrift.evaluate.report.report import EvaluationResults

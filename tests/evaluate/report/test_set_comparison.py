@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evaluation_inputs import image_set, textures
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.evaluate.evaluations.diversity import DiversityResult
 from latentdrift.evaluate.evaluations.evaluation import Results
 from latentdrift.evaluate.report.report import EvaluationResults

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import tiny_base
 
-from latentdrift.adapt.training import latent_cache
+from latentdrift.adapt.training.batches import latent_cache
 from latentdrift.errors import BaseModelError
 from latentdrift.model.base import Base
 

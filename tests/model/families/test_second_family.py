@@ -30,14 +30,7 @@ from latentdrift.model import model_files
 from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.families.families import FAMILIES, family_of
-from latentdrift.model.families.family import (
-    Components,
-    Control,
-    Family,
-    LoraPart,
-    Parts,
-    TokenIds,
-)
+from latentdrift.model.families.family import Components, Control, Family, LoraPart, Parts, TokenIds
 from latentdrift.model.model import Model
 from latentdrift.model.schedule import Schedule
 

@@ -17,7 +17,7 @@ from infos import info_of
 from scipy.ndimage import gaussian_filter
 
 from latentdrift import config, service
-from latentdrift.adapt.training.latent_cache import Moments
+from latentdrift.adapt.training.batches.latent_cache import Moments
 from latentdrift.data.cohort.cohort import Cohort, write_cohort
 from latentdrift.data.phantom import phantom
 from latentdrift.errors import CohortError, OptionError

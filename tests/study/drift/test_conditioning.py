@@ -10,7 +10,7 @@ import torch
 from fits import short_fit
 
 from latentdrift import config, service
-from latentdrift.adapt.training.latent_cache import latents
+from latentdrift.adapt.training.batches.latent_cache import latents
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.service import load_model
 from latentdrift.study.audit.audit import losses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latentdrift.html_report import DASH
+from latentdrift.display.html_report import DASH
 from latentdrift.study.editors.editing_page import cell, people
 from latentdrift.study.editors.editor_benchmark import METRICS
 

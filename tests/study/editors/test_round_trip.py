@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.study.editors.round_trip import blocks
 
 

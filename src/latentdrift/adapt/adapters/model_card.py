@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from latentdrift.attributes import Spec
-from latentdrift.html_report import estimate
+from latentdrift.attributes.specification import Spec
+from latentdrift.display.html_report import estimate
 from latentdrift.model import model_files as folders
 from latentdrift.model.adapter_info import AdapterInfo, DriftInfo, ScoresInfo
 from latentdrift.model.families.families import family_named

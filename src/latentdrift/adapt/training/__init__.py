@@ -1,1 +1,1 @@
-"""The training loop: batches, caches, checkpoints, losses, schedules."""
+"""Training: `train.py` is one fit from start to end, `cost_estimate.py` its time and memory."""

@@ -10,20 +10,16 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt.training import (
-    checkpoint,
-    drift_calibration,
-    latent_cache,
-    preview,
-    prior_preservation,
-)
-from latentdrift.adapt.training.batches import AT_A_TIME, HELD_OUT, Batch
-from latentdrift.adapt.training.distributed import Processes
-from latentdrift.adapt.training.losses import draw_times
-from latentdrift.adapt.training.run_folder import Run
-from latentdrift.adapt.training.trainer import Trainer
-from latentdrift.adapt.training.training_setup import IMAGE_INPUTS, Job, job, scheduled
-from latentdrift.adapt.training.training_start import begin
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.batches import AT_A_TIME, HELD_OUT, Batch
+from latentdrift.adapt.training.loop import checkpoint, preview
+from latentdrift.adapt.training.loop.distributed import Processes
+from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.optimization.losses import draw_times
+from latentdrift.adapt.training.records.run_folder import Run
+from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
+from latentdrift.adapt.training.setup.training_setup import IMAGE_INPUTS, Job, job, scheduled
+from latentdrift.adapt.training.setup.training_start import begin
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.model.base import Base

@@ -16,21 +16,18 @@ import numpy as np
 
 from latentdrift.adapt.adapters.adapter import write_adapter
 from latentdrift.adapt.adapters.adapter_files import read
-from latentdrift.adapt.training import (
-    checkpoint,
-    drift_calibration,
-    latent_cache,
-    prior_preservation,
-)
-from latentdrift.adapt.training.adapter_description import describe_adapter
-from latentdrift.adapt.training.batches import Batch, Batches, Beside, held_out
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.batches import Batch, Batches, Beside, held_out
 from latentdrift.adapt.training.cost_estimate import disk
-from latentdrift.adapt.training.distributed import Processes
-from latentdrift.adapt.training.preview import LAST_PICTURES, Draw, Judge, Previews
-from latentdrift.adapt.training.run_folder import Run
-from latentdrift.adapt.training.trainer import Contexts, Trainer
-from latentdrift.adapt.training.training_log import Silence, TrainingLog
-from latentdrift.adapt.training.training_setup import (
+from latentdrift.adapt.training.loop import checkpoint
+from latentdrift.adapt.training.loop.distributed import Processes
+from latentdrift.adapt.training.loop.preview import LAST_PICTURES, Draw, Judge, Previews
+from latentdrift.adapt.training.loop.trainer import Contexts, Trainer
+from latentdrift.adapt.training.records.adapter_description import describe_adapter
+from latentdrift.adapt.training.records.run_folder import Run
+from latentdrift.adapt.training.records.training_log import Silence, TrainingLog
+from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
+from latentdrift.adapt.training.setup.training_setup import (
     Job,
     drift_classes,
     job,
@@ -38,7 +35,7 @@ from latentdrift.adapt.training.training_setup import (
     resolve_drift,
     scheduled,
 )
-from latentdrift.adapt.training.training_start import begin as begin_with
+from latentdrift.adapt.training.setup.training_start import begin as begin_with
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError

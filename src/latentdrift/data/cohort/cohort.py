@@ -28,15 +28,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
 
-from latentdrift import notebook
-from latentdrift.attributes import Attribute
-from latentdrift.counting import count
+from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.data.images.thumbnails import pixel_hash
 from latentdrift.data.tables.cells import defuse, restore
 from latentdrift.data.tables.tables import clean
+from latentdrift.display import notebook
+from latentdrift.display.counting import count
 from latentdrift.errors import CohortError, unknown
 from latentdrift.storage import folder_written, path_of, read_document, write_text
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from latentdrift.attributes import Attribute
+from latentdrift.attributes.specification import Attribute
 
 
 class Checked(BaseModel):

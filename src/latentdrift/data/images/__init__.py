@@ -1,1 +1,1 @@
-"""Pixels in and out: DICOM, NIfTI, PNG, TIFF, intensities, geometry."""
+"""Pixels in and out: readers and writers by format, intensities, geometry, duplicates."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentdrift.data.images import compression
-from latentdrift.data.images.dicom import read_dicom
-from latentdrift.data.images.dicom_decode import is_dicom
+from latentdrift.data.images.dicom.decode import is_dicom
+from latentdrift.data.images.dicom.reader import read_dicom
+from latentdrift.data.images.formats import compression
+from latentdrift.data.images.formats.nifti import header_class, read_nifti
+from latentdrift.data.images.formats.raster import TIFF_MAGIC, read_raster
 from latentdrift.data.images.image import Image, ImageError, Kind, Plane
 from latentdrift.data.images.intensity import Window, check_seen
-from latentdrift.data.images.nifti import header_class, read_nifti
-from latentdrift.data.images.raster import TIFF_MAGIC, read_raster
 from latentdrift.data.images.volume import MIDDLE
 
 HEAD = 352

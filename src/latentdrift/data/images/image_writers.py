@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from latentdrift.data.images.dicom_write import SESSION, write_dicom
+from latentdrift.data.images.dicom.uids import Uids
+from latentdrift.data.images.dicom.writer import SESSION, write_dicom
+from latentdrift.data.images.formats.nifti import write_nifti
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.intensity import from_unit, to_unit
-from latentdrift.data.images.nifti import write_nifti
-from latentdrift.data.images.uids import Uids
 from latentdrift.errors import InputError
 
 __all__ = ["SUFFIXES", "check_writable", "write_dicom", "write_like", "write_nifti", "write_png"]

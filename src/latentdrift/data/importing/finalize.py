@@ -15,7 +15,6 @@ from PIL import Image
 
 from latentdrift import record
 from latentdrift.config import ImportOptions
-from latentdrift.counting import count
 from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, write_tables
 from latentdrift.data.images.near_duplicates import near_duplicates
@@ -35,6 +34,7 @@ from latentdrift.data.tables.pseudonymization import (
     write_private,
 )
 from latentdrift.data.tables.spellings import unite_spellings
+from latentdrift.display.counting import count
 from latentdrift.errors import unknown
 
 DESCRIBE = {

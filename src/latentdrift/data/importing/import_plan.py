@@ -21,10 +21,10 @@ from latentdrift.config.parts import given
 from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import check_free
 from latentdrift.data.images import image_readers
-from latentdrift.data.images.dicom_objects import OBJECTS
+from latentdrift.data.images.dicom.objects import OBJECTS
+from latentdrift.data.images.dicom.series import Series, group, slice_header
 from latentdrift.data.images.image import ImageError, Plane
 from latentdrift.data.images.intensity import parse_window
-from latentdrift.data.images.series import Series, group, slice_header
 from latentdrift.data.importing import isolation
 from latentdrift.data.importing.row_matching import Links, link
 from latentdrift.data.importing.staging import staging_folder

@@ -21,9 +21,9 @@ from typing import Any
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort, quantise
 from latentdrift.data.images import image_readers, thumbnails
+from latentdrift.data.images.dicom.series import Series, read_series
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.image_writers import write_png
-from latentdrift.data.images.series import Series, read_series
 from latentdrift.data.images.volume import MIDDLE
 from latentdrift.data.importing import isolation
 from latentdrift.data.importing.finalize import AcceptedPicture, counted, publish

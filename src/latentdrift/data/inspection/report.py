@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
-from latentdrift.counting import count
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.data.inspection.statistics import inspect
+from latentdrift.display import html_report
+from latentdrift.display.counting import count
 from latentdrift.storage import write_text
 
 INK = {"train": "#2f6f8f", "validation": "#c98a12", "test": "#7a4f9a"}

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentdrift.attributes import Attribute
-from latentdrift.counting import count
+from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
 from latentdrift.data.images.thumbnails import thumbnail
+from latentdrift.display.counting import count
 
 BINS = 64
 """Bins of the intensity histogram over [-1, 1]."""

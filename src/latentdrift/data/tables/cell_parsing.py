@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from latentdrift.ages import PER_YEAR, UNSTATED, AgeError, parse_age
+from latentdrift.attributes.ages import PER_YEAR, UNSTATED, AgeError, parse_age
 from latentdrift.data.tables.column_map import Column, TableMap, slug
 from latentdrift.data.tables.pseudonymization import patient_key
 from latentdrift.data.tables.tables import Table, is_missing, number

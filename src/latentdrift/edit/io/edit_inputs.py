@@ -15,7 +15,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValue, AttributeValues, Spec
+from latentdrift.attributes.specification import AttributeValue, AttributeValues, Spec
 from latentdrift.config import EditOptions
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.row_selection import rows_of_patients

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues
+from latentdrift.attributes.specification import AttributeValues
 from latentdrift.config import EditOptions
 from latentdrift.edit.core.edit_spec import EditSpec, given_options
 from latentdrift.edit.editors.editors import EDITORS, check, chosen

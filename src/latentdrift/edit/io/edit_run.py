@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues
+from latentdrift.attributes.specification import AttributeValues
 from latentdrift.config import EditOptions
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.letterbox import Fit

@@ -15,11 +15,11 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from latentdrift.data.cohort.cohort import background
-from latentdrift.data.images.dicom_write import SESSION
+from latentdrift.data.images.dicom.uids import Uids
+from latentdrift.data.images.dicom.writer import SESSION
 from latentdrift.data.images.image_writers import write_like, write_png
 from latentdrift.data.images.intensity import from_unit, to_unit
 from latentdrift.data.images.letterbox import Fit
-from latentdrift.data.images.uids import Uids
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import ResourceError

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentdrift.attributes import Spec
+from latentdrift.attributes.specification import Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.downstream.augmentation import AUGMENTATIONS
 from latentdrift.evaluate.downstream.class_labels import Classes

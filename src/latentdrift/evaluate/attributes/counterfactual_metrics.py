@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentdrift.attributes import Spec
-from latentdrift.counting import count
+from latentdrift.attributes.specification import Spec
+from latentdrift.display.counting import count
+from latentdrift.display.html_report import bounds
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.attributes.ground_truth import CHANGED
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
@@ -35,7 +36,6 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import patients_of
 from latentdrift.evaluate.privacy.repeat_visits import Space, between, identity, pairs_of, spread
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling, groups
-from latentdrift.html_report import bounds
 from latentdrift.resampling import Resampling
 
 NOTHING = (

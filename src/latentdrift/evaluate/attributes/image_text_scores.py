@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
-from latentdrift.attributes import Spec
+from latentdrift.attributes.specification import Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 from latentdrift.evaluate.features.preprocessing import Entrance

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues, Spec, as_number
+from latentdrift.attributes.specification import AttributeValues, Spec, as_number
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages

@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.stats import hypergeom, rankdata
 
 from latentdrift import prompts
-from latentdrift.attributes import Spec
+from latentdrift.attributes.specification import Spec
 from latentdrift.evaluate.attributes.image_text_scores import Prompts, Scorer
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng

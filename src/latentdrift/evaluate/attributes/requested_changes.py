@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues, Spec
+from latentdrift.attributes.specification import AttributeValues, Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 

@@ -30,12 +30,7 @@ from latentdrift.evaluate.critics.structure_views import (
 from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
 from latentdrift.evaluate.images.controls import CONTROLS
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.statistics.bootstrap import (
-    FEWEST,
-    draws,
-    interval,
-    part_of,
-)
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, part_of
 from latentdrift.resampling import Resampling
 
 LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import Colour, estimate
 from latentdrift.evaluate.attributes.agreement_metrics import CLASSES, NUMBERS, align
 from latentdrift.evaluate.evaluations.evaluation import (
     NO_COST,
@@ -29,7 +30,6 @@ from latentdrift.evaluate.evaluations.light_rules import (
 )
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
-from latentdrift.html_report import Colour, estimate
 
 TITLE = "Shows what was asked?"
 

@@ -7,14 +7,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.evaluate.attributes.impossible_combinations import rules
-from latentdrift.evaluate.evaluations.evaluation import (
-    Evaluation,
-    EvaluationResult,
-    Inputs,
-    Page,
-)
+from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationResult, Inputs, Page
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.statistics.results import ResultModel
 

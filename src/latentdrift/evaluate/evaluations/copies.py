@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import Colour
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -27,7 +28,6 @@ from latentdrift.evaluate.images.strips import side_by_side
 from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.privacy.copy_detection import planted
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
-from latentdrift.html_report import Colour
 
 MIN_PLANTED_DETECTED = 0.9
 """Share of the planted copies that a search has to find before no copy means anything (ours)."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
-from latentdrift.counting import count
+from latentdrift.display import html_report
+from latentdrift.display.counting import count
+from latentdrift.display.html_report import estimate
 from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, MATERIAL
 from latentdrift.evaluate.evaluations.counterfactual_results import (
     Card,
@@ -25,7 +26,6 @@ from latentdrift.evaluate.evaluations.counterfactual_results import (
 )
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
 from latentdrift.evaluate.images.strips import edit_strip
-from latentdrift.html_report import estimate
 
 COLOUR_LIMIT = 4.0
 """Units at which the colours of the collateral matrix end."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from latentdrift.counting import count
+from latentdrift.display.counting import count
+from latentdrift.display.html_report import Block, Colour
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.counterfactual_metrics import (
     BEYOND,
@@ -44,7 +45,6 @@ from latentdrift.evaluate.evaluations.light_rules import (
     worst_colour,
 )
 from latentdrift.evaluate.images.attribute_words import attribute, change
-from latentdrift.html_report import Block, Colour
 
 MAX_SHARE = 1.5
 """Share of the requested change: an edit that makes more does not do what was requested (ours)."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import Colour
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -35,7 +36,6 @@ from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.metrics.prdc import K
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
-from latentdrift.html_report import Colour
 
 SIMILAR_RATIO = 1.5
 FAR_RATIO = 3.0

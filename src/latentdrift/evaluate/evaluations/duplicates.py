@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import Colour
 from latentdrift.evaluate.evaluations.copies import MAX_PAIRS, distance_lights
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
@@ -18,7 +19,6 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import side_by_side
 from latentdrift.evaluate.privacy.copy_detection import find_duplicates
 from latentdrift.evaluate.statistics.results import ResultModel
-from latentdrift.html_report import Colour
 
 MANY_DUPLICATES = 0.1
 """Share of the synthetic images above which the light is red (ours)."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from latentdrift import html_report
-from latentdrift.counting import count
+from latentdrift.display import html_report
+from latentdrift.display.counting import count
+from latentdrift.display.html_report import Colour
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -23,7 +24,6 @@ from latentdrift.evaluate.images.strips import edit_strip
 from latentdrift.evaluate.metrics.image_similarity import edit_folders
 from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.statistics.results import ResultModel
-from latentdrift.html_report import Colour
 
 FAITHFUL_SSIM = 0.9
 POOR_SSIM = 0.75

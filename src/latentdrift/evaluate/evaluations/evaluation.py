@@ -13,6 +13,7 @@ from pydantic import Field
 
 from latentdrift.config import EvaluateOptions
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.display.html_report import Block, Colour
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.critics.anatomy_critics import Judge
@@ -25,7 +26,6 @@ from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.privacy.copy_detection import Copies, find_copies
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
-from latentdrift.html_report import Block, Colour
 from latentdrift.resampling import Resampling
 
 MAX_SEARCHED = 2000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from latentdrift.html_report import Colour
+from latentdrift.display.html_report import Colour
 
 GREEN_FROM = 0.75
 """Share of what is seen in real images: a green interval begins above it."""

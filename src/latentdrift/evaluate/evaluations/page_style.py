@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import estimate
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.statistics.results import Metric
-from latentdrift.html_report import estimate
 
 REAL_COLOUR = "#4878a8"
 SYNTHETIC_COLOUR = "#d1603d"

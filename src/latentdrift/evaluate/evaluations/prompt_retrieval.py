@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.attributes.image_text_scores import (
     JUDGES,

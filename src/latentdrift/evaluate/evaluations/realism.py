@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from pydantic import Field
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import Colour, estimate
 from latentdrift.evaluate.critics.anatomy_critics import (
     MAX_BEYOND,
     NEARER,
@@ -28,7 +29,6 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, rng
 from latentdrift.evaluate.statistics.results import Interval, Metric, ResultModel
-from latentdrift.html_report import Colour, estimate
 from latentdrift.resampling import Resampling
 
 MAX_EXAMPLE_PARTNERS = 16

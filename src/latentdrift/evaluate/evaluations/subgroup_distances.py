@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latentdrift import html_report
-from latentdrift.evaluate.evaluations.evaluation import (
-    Evaluation,
-    EvaluationResult,
-    Inputs,
-    Page,
-)
+from latentdrift.display import html_report
+from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationResult, Inputs, Page
 from latentdrift.evaluate.evaluations.page_style import (
     DISTANCE_TITLES,
     REAL_COLOUR,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import estimate
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.downstream import gan
 from latentdrift.evaluate.downstream.augmentation_experiment import (
@@ -40,7 +41,6 @@ from latentdrift.evaluate.evaluations.page_style import (
 from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
-from latentdrift.html_report import estimate
 from latentdrift.resampling import Resampling
 
 VISIBLE_DIFFERENCE = 0.1

@@ -202,7 +202,7 @@ def _png(picture: np.ndarray) -> str:
 def _page(study: str, sources: Sequence[str]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("latentdrift", "")
+    loader = PackageLoader("latentdrift.evaluate.reader_study", "")
     environment = Environment(
         loader=loader,
         autoescape=True,

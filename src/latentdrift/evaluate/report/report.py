@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from latentdrift.display.html_report import write_page
 from latentdrift.evaluate.evaluations.distribution import DistributionResult
 from latentdrift.evaluate.evaluations.evaluation import Inputs, Light, Results
 from latentdrift.evaluate.evaluations.evaluations import METRIC_TITLES, all_lights, compute_all
@@ -24,7 +25,6 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import read_edits
 from latentdrift.evaluate.report.report_warnings import number_warnings, set_warnings
 from latentdrift.evaluate.statistics.results import Metric
-from latentdrift.html_report import write_page
 from latentdrift.resampling import Resampling
 from latentdrift.storage import write_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.evaluate.evaluations.evaluation import Page
 from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS, METRIC_TITLES
 from latentdrift.evaluate.evaluations.page_style import contact_sheet, table_rows

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from latentdrift.display.html_report import Colour
 from latentdrift.evaluate.evaluations.evaluation import EvaluationResult
 from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS
 from latentdrift.evaluate.report.report import COMPARED_KEYS
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
-from latentdrift.html_report import Colour
 from latentdrift.storage import write_text
 
 

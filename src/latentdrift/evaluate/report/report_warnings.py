@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from latentdrift.counting import count
+from latentdrift.display.counting import count
 from latentdrift.evaluate.evaluations.distribution import DistributionResult
 from latentdrift.evaluate.evaluations.evaluation import Results
 from latentdrift.evaluate.images.image_sets import EvaluationImages, contents

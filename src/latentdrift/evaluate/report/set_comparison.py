@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latentdrift import html_report
+from latentdrift.display import html_report
+from latentdrift.display.html_report import estimate
 from latentdrift.evaluate.evaluations.evaluations import METRIC_TITLES
 from latentdrift.evaluate.evaluations.page_style import (
     contact_sheet,
@@ -15,7 +16,6 @@ from latentdrift.evaluate.evaluations.page_style import (
 from latentdrift.evaluate.evaluations.subgroup_distances import plot_groups
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.report.report import EvaluationResults
-from latentdrift.html_report import estimate
 
 MAX_IMAGES = 7
 """Images of each further set on the page."""

@@ -16,14 +16,7 @@ from torch import Tensor, nn
 from latentdrift.errors import BaseModelError
 from latentdrift.model import model_files
 from latentdrift.model.conditioning import Conditioning
-from latentdrift.model.families.family import (
-    Components,
-    Control,
-    Family,
-    LoraPart,
-    Parts,
-    TokenIds,
-)
+from latentdrift.model.families.family import Components, Control, Family, LoraPart, Parts, TokenIds
 from latentdrift.model.schedule import Schedule
 
 UNET = "unet"

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from latentdrift import html_report
-from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.losses import denoising_loss
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.optimization.losses import denoising_loss
 from latentdrift.config import AuditOptions
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.display import html_report
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.evaluate.privacy.membership_inference import SCORES, Losses, membership, verdict
 from latentdrift.model.adapter_info import AdapterInfo

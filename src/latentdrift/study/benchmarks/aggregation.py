@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.html_report import DASH
+from latentdrift.display.html_report import DASH
 from latentdrift.study.benchmarks.benchmark_spec import Table
 
 AUC = {"auc": "AUC"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.adapt.training.edit_hints import sourced
+from latentdrift.adapt.training.batches.edit_hints import sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, compare

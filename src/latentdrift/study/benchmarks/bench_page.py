@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
 from latentdrift.config import BenchDrawnOptions
 from latentdrift.data.images.image_writers import SYNTHETIC
-from latentdrift.html_report import markdown
+from latentdrift.display import html_report
+from latentdrift.display.html_report import markdown
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import write_text, written
 from latentdrift.study.benchmarks.aggregation import people, real, runs, summarise

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentdrift.adapt.training.training_setup import ESTIMATED
+from latentdrift.adapt.training.setup.training_setup import ESTIMATED
 from latentdrift.config import (
     BenchDriftOptions,
     BenchOptions,

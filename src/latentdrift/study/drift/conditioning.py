@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.adapt.training import hint_batches
-from latentdrift.adapt.training.latent_cache import Moments
+from latentdrift.adapt.training.batches import hint_batches
+from latentdrift.adapt.training.batches.latent_cache import Moments
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import previous
 from latentdrift.errors import CohortError, OptionError

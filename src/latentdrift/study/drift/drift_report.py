@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.storage import write_text
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
 from latentdrift.study.drift.search import Stage

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentdrift.adapt.training import latent_cache
-from latentdrift.adapt.training.copy_slope import (
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.setup.copy_slope import (
     EXTRA_IMAGES,
     Response,
     channel_means,

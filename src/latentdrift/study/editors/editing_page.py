@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from latentdrift import html_report
-from latentdrift.html_report import DASH, markdown
+from latentdrift.display import html_report
+from latentdrift.display.html_report import DASH, markdown
 from latentdrift.storage import write_text
 from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.editors import round_trip

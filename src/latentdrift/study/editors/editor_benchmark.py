@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentdrift.adapt.training.edit_hints import Sourced, sourced
+from latentdrift.adapt.training.batches.edit_hints import Sourced, sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image_writers import write_png

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from latentdrift import prompts
-from latentdrift.attributes import AttributeValues, Spec
+from latentdrift.attributes.specification import AttributeValues, Spec
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import clocks, pairs
 from latentdrift.data.images import image_readers

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift import html_report
+from latentdrift.display import html_report
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.progress import ProgressCallback

@@ -1,0 +1,1 @@
+"""Batches: latents of the images, hints, masks of the loss."""

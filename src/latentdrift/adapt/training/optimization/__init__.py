@@ -1,0 +1,1 @@
+"""Losses, optimisers, learning rates, averages of the weights, early stopping."""

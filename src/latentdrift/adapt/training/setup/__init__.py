@@ -1,0 +1,1 @@
+"""Before the first step: options resolved, start, drift, images of prior preservation."""

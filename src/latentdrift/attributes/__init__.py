@@ -1,0 +1,1 @@
+"""Attributes of patients and images: their specification, their values, ages."""

@@ -1,0 +1,1 @@
+"""DICOM: headers, pixels, series, UIDs, files that we write."""

@@ -1,0 +1,303 @@
+"""DICOM series -> volumes: slices stacked by their geometry, of which one slice, slab or reformat
+is taken as of any volume.
+
+Order and spacing come from Image Position and Orientation (Patient) alone (PS3.3 C.7.6.2.1.1),
+never from names or numbers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from latentdrift.data.images.dicom import header
+from latentdrift.data.images.dicom.decode import DAMAGE, is_dicom
+from latentdrift.data.images.dicom.objects import check_object
+from latentdrift.data.images.dicom.reader import read_dicom
+from latentdrift.data.images.image import Image, ImageError, Plane, Source
+from latentdrift.data.images.intensity import Range, check_seen, choose_range, parse_window
+from latentdrift.data.images.quiet import quiet
+from latentdrift.data.images.volume import (
+    MIDDLE,
+    PLANES,
+    Grid,
+    check_volume_size,
+    mean_slab,
+    picture_affine,
+    slice_index,
+)
+
+SAME = (
+    "PatientID",
+    "SeriesInstanceUID",
+    "ImageType",
+    "EchoNumbers",
+    "TemporalPositionIdentifier",
+    "Rows",
+    "Columns",
+)
+"""Header fields that are equal in all slices of a volume, beside orientation and spacing: a series
+may hold several echoes, phases or Dixon parts."""
+
+GEOMETRY = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+
+OFF_GRID = 0.25
+"""Share of the distance between slices by which one may lie beside its place in an even stack."""
+
+ONE_PLACE = 1e-3
+"""mm below which two slices lie in one place."""
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A file that holds one slice, and where it lies in the patient (LPS, mm)."""
+
+    name: str
+    position: np.ndarray
+    orientation: np.ndarray
+    spacing: np.ndarray
+    rows: int
+    columns: int
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector [3] across the slice (LPS)."""
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
+
+@dataclass(frozen=True)
+class Series:
+    """Slices of one volume, in the order in which they lie along their normal."""
+
+    slices: tuple[Slice, ...]
+
+    @cached_property
+    def along(self) -> np.ndarray:
+        """Positions of the slices along the normal, [n] in mm."""
+        return np.array([slice.position @ self.slices[0].normal for slice in self.slices])
+
+    @cached_property
+    def step(self) -> float:
+        """Median distance of neighbouring slices in mm; gaps do not change it."""
+        return float(np.median(np.diff(self.along)))
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Positions [m] in mm along the normal, evenly spaced from the first slice to the last."""
+        count = (
+            round((self.along[-1] - self.along[0]) / self.step) + 1
+            if self.step > ONE_PLACE
+            else len(self.along)
+        )
+        return np.linspace(self.along[0], self.along[-1], count)
+
+    def nearest(self, place: int) -> int:
+        """Index of the slice nearest to an entry of `places`."""
+        return int(np.abs(self.along - self.places[place]).argmin())
+
+    @cached_property
+    def empty(self) -> list[int]:
+        """Indices in `places` at which no slice lies."""
+        off = [abs(self.along[self.nearest(place)] - at) for place, at in enumerate(self.places)]
+        return [place for place, distance in enumerate(off) if distance > OFF_GRID * self.step]
+
+    def grid(self, path: Path) -> Grid:
+        """Voxel grid of the volume, with the axes row, column, place.
+
+        Args:
+            path: File named in messages.
+        """
+        first = self.slices[0]
+        last = self.slices[-1]
+        affine = np.eye(4)
+        affine[:3, 0] = first.orientation[3:] * first.spacing[0]
+        affine[:3, 1] = first.orientation[:3] * first.spacing[1]
+        affine[:3, 2] = (last.position - first.position) / max(len(self.places) - 1, 1)
+        affine[:3, 3] = first.position
+        affine[:3] = LPS_TO_RAS @ affine[:3]
+        return Grid(path, (first.rows, first.columns, len(self.places)), affine, oriented=True)
+
+
+def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, Any] | None:
+    """Read the header values of a file that `group` needs.
+
+    Args:
+        root: Folder of the series.
+        leave_out: Excluded kinds of objects, rows of OBJECTS.
+        name: Name of the file in `root`.
+
+    Returns:
+        JSON values; None where the file is unreadable, excluded, or no slice with a position.
+    """
+    try:
+        with open(root / name, "rb") as file, quiet():
+            if not is_dicom(file.read(132)):
+                return None
+            dataset = pydicom.dcmread(root / name, force=True, stop_before_pixels=True)
+            check_object(root / name, dataset, leave_out)
+            return _plain(name, dataset)
+    except (ImageError, *DAMAGE):
+        return None  # why it cannot be taken is said when it is read
+
+
+def _plain(name: str, dataset: pydicom.Dataset) -> dict[str, Any] | None:
+    geometry = {
+        keyword: header.numbers(dataset, keyword, count) for keyword, count in GEOMETRY.items()
+    }
+    several = (header.number(dataset, "NumberOfFrames") or 1) > 1
+    if several or header.text(dataset, "SeriesInstanceUID") is None:
+        return None
+    plain = {keyword: values.tolist() for keyword, values in geometry.items() if values is not None}
+    if len(plain) < len(GEOMETRY) or min(plain["PixelSpacing"]) <= 0:
+        return None
+    return {"name": name, "same": [str(header.find(dataset, keyword)) for keyword in SAME], **plain}
+
+
+def group(headers: Iterable[Mapping[str, Any]]) -> list[Series]:
+    """Group slices into volumes by series and geometry; a single slice is no volume.
+
+    Args:
+        headers: From `slice_header`.
+    """
+    together: dict[tuple[Any, ...], list[Slice]] = defaultdict(list)
+    for slice_header in headers:
+        position, orientation, spacing = (np.array(slice_header[keyword]) for keyword in GEOMETRY)
+        rows, columns = (
+            int(slice_header["same"][SAME.index(keyword)]) for keyword in ("Rows", "Columns")
+        )
+        key = (*slice_header["same"], *np.round(orientation, 3), *np.round(spacing, 4))
+        together[key].append(
+            Slice(slice_header["name"], position, orientation, spacing, rows, columns)
+        )
+    volumes = [slices for slices in together.values() if len(slices) > 1]
+    return [
+        Series(
+            tuple(sorted(slices, key=lambda slice: (slice.position @ slices[0].normal, slice.name)))
+        )
+        for slices in volumes
+    ]
+
+
+def read_series(
+    root: Path,
+    series: Series,
+    *,
+    plane: Plane | None,
+    position: str | None = None,
+    slab: float = 0.0,
+    window: str | None = None,
+    keep: Iterable[str] = (),
+    leave_out: Sequence[str] = (),
+) -> list[Image]:
+    """Read a slice or slab of a volume, in any plane.
+
+    Args:
+        root: Folder of the series.
+        series: From `group`.
+        plane: Plane of the picture; None is refused.
+        position: Place along the normal, as in `read_nifti`; None: the middle.
+        slab: Thickness in mm that is averaged; 0: one slice.
+        window: Intensities that map to -1 and 1, see `parse_window`.
+        keep: Further header fields; the header is that of the nearest slice.
+        leave_out: Excluded kinds of objects, rows of OBJECTS.
+
+    Raises:
+        ImageError: No plane, outside, gaps, 4-D, or as `read_dicom`.
+    """
+    path = root / series.slices[0].name
+    if plane is None:
+        finding = (
+            f"a series of {len(series.slices)} slices: say which plane: axial, coronal or sagittal"
+        )
+        raise ImageError("no plane", path, finding)
+    if np.diff(series.along).min() < ONE_PLACE:
+        finding = (
+            "several slices of its series lie in one place, as in a series over time; keep one of "
+            "each place"
+        )
+        raise ImageError("4-D", path, finding)
+    grid = series.grid(path)
+    check_volume_size(path, 4.0 * float(np.prod(grid.shape)))
+    index = slice_index(grid, PLANES[plane], position or MIDDLE)
+    axis = grid.stored_axis(PLANES[plane][0])
+    through = axis == 2 and slab / grid.zooms[2] <= 1
+    if series.empty and not through:
+        _refuse_gaps(path, series)
+    place = int(grid.stored_index(axis, index)) if axis == 2 else len(series.places) // 2
+    (template,) = read_dicom(
+        root / series.slices[series.nearest(place)].name, window, keep, leave_out
+    )
+    pixels = mean_slab(grid, plane, index, slab, _Stored(root, series, window))
+    normal, rows, columns = (float(grid.zooms[grid.stored_axis(ras)]) for ras in PLANES[plane])
+    gaps = ("slices of its series are missing",) if series.empty else ()
+    affine = picture_affine(grid, plane, index, max(slab, normal))
+    range = _range(template, pixels, window)
+    check_seen(pixels, range, path)
+    return [
+        replace(
+            template,
+            pixels=pixels,
+            range=range,
+            spacing=(rows, columns),
+            affine=affine,
+            source=Source(path, "dicom", frame=round(index), plane=plane, slab=slab),
+            notes=(*template.notes, *gaps),
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """`volume.Slices` of a series: each file is read when it is needed, and only the part of it
+    that is."""
+
+    root: Path
+    series: Series
+    window: str | None
+
+    def __call__(self, axis: int, first: int, last: int) -> np.ndarray:
+        if axis == 2:
+            return np.stack([self._pixels(place) for place in range(first, last + 1)])
+        part = slice(first, last + 1)
+        where = (part,) if axis == 0 else (slice(None), part)
+        whole = np.stack(
+            [self._pixels(place)[where] for place in range(len(self.series.places))], axis=2
+        )
+        return np.moveaxis(whole, axis, 0)
+
+    def _pixels(self, place: int) -> np.ndarray:
+        path = self.root / self.series.slices[self.series.nearest(place)].name
+        (image,) = read_dicom(path, self.window)
+        if image.pixels.ndim != 2:
+            raise ImageError(
+                "unsupported", path, "a coloured slice in a series; only grey slices are stacked"
+            )
+        return image.pixels
+
+
+def _range(template: Image, pixels: np.ndarray, window: str | None) -> Range:
+    """The header's window where it has one, else that of the picture itself."""
+    path = template.source.path if template.source is not None else Path()
+    own: Range | None = None
+    with suppress(ImageError):
+        own = read_dicom(path, "voi")[0].range
+    return choose_range(parse_window(window), pixels, header=own, full=None, path=path)
+
+
+def _refuse_gaps(path: Path, series: Series) -> None:
+    where = ", ".join(f"{series.places[place]:.1f} mm" for place in series.empty[:3])
+    finding = (
+        f"{len(series.empty)} slices of its series are missing or lie unevenly, at {where} along "
+        "its normal; only single slices in its own plane can be taken"
+    )
+    raise ImageError("gaps", path, finding)

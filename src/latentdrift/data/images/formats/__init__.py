@@ -1,0 +1,1 @@
+"""Other formats: NIfTI, PNG, JPEG, TIFF, compressed files."""

@@ -1,0 +1,1 @@
+"""Pages and pieces of HTML: reports, notebooks, numbers with their nouns."""

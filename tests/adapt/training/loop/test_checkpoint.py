@@ -1,0 +1,110 @@
+"""A checkpoint brings everything back to the bit; damaged ones are passed over."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentdrift.adapt.training.loop import checkpoint
+
+
+def run(steps: int, parameters: dict, optimizer: torch.optim.Optimizer, begin: int = 0) -> None:
+    for step in range(begin, steps):
+        loss = sum((parameter * (step + 1)).cos().sum() for parameter in parameters.values())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fresh() -> tuple[dict[str, torch.nn.Parameter], torch.optim.Optimizer]:
+    source = torch.Generator().manual_seed(0)
+    shapes = {"a": (3, 4), "b.c": (5,)}
+    parameters = {
+        name: torch.nn.Parameter(torch.randn(shape, generator=source))
+        for name, shape in shapes.items()
+    }
+    return parameters, torch.optim.AdamW(list(parameters.values()), lr=0.1, fused=True)
+
+
+def test_going_on_is_exact(tmp_path: Path) -> None:
+    straight, optimizer = fresh()
+    run(9, straight, optimizer)
+
+    parameters, optimizer = fresh()
+    run(4, parameters, optimizer)
+    checkpoint.write(tmp_path, 4, parameters, optimizer)
+    parameters, optimizer = fresh()
+    last = checkpoint.newest(tmp_path)
+    assert last
+    assert last.step == 4
+    last.restore(parameters, optimizer)
+    run(9, parameters, optimizer, begin=4)
+    assert all(torch.equal(parameters[name], straight[name]) for name in straight)
+
+
+def written(root: Path, *steps: int) -> None:
+    parameters, optimizer = fresh()
+    run(1, parameters, optimizer)
+    for step in steps:
+        checkpoint.write(root, step, parameters, optimizer)
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    written(tmp_path, 1, 2, 3, 10)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000003", "step-000010"]
+
+
+def test_none_yet(tmp_path: Path) -> None:
+    assert checkpoint.newest(tmp_path / "none") is None
+
+
+def test_a_half_written_one_is_ignored_with_a_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path, 5)
+    (tmp_path / ".step-000006.partial").mkdir()
+    with caplog.at_level(logging.WARNING):
+        last = checkpoint.newest(tmp_path)
+    assert last
+    assert last.step == 5
+    assert "only half written" in caplog.text
+    assert not (tmp_path / ".step-000006.partial").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
+def test_a_damaged_one_falls_back_to_the_one_before(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path, 5, 6)
+    path = tmp_path / "step-000006" / "state.safetensors"
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100] if damage == "cut" else b"")
+    with caplog.at_level(logging.WARNING):
+        last = checkpoint.newest(tmp_path)
+    assert last
+    assert last.step == 5
+    assert "step-000006 cannot be read" in caplog.text
+
+
+def test_a_checkpoint_holds_whole_numbers_and_shared_tables(tmp_path: Path) -> None:
+    """As the state of 8-bit optimisers is."""
+    parameters = {name: torch.nn.Parameter(torch.randn(4)) for name in "ab"}
+    optimizer = torch.optim.SGD(list(parameters.values()), lr=0.1)
+    table = torch.linspace(-1, 1, 256)
+    state = {"step": 3, "table": table, "state1": torch.arange(4, dtype=torch.uint8)}
+    for parameter in parameters.values():
+        optimizer.state[parameter] = dict(state)
+    checkpoint.write(tmp_path, 3, parameters, optimizer)
+    again = torch.optim.SGD(list(parameters.values()), lr=0.1)
+    last = checkpoint.newest(tmp_path)
+    assert last
+    last.restore(parameters, again)
+    for parameter in parameters.values():
+        found = again.state[parameter]
+        assert (found["step"], type(found["step"])) == (3, int)
+        assert torch.equal(found["table"], table)
