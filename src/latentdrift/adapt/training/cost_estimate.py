@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,27 @@ from latentdrift.seeds import generator
 
 TIMED = 2  # times that a thing is done, the fastest of which counts; the first is slower
 FLOAT = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Seconds that the parts of a fit take.
+
+    Attributes:
+        step: One optimiser step.
+        encoding: Latents of all images.
+        drawing: Images of prior preservation, of the drift's calibration and of previews.
+        watching: All measurements of the held-out loss.
+    """
+
+    step: float
+    encoding: float
+    drawing: float
+    watching: float
+
+    def total(self, steps: int) -> float:
+        """Seconds of a fit of so many steps."""
+        return self.encoding + self.drawing + self.watching + self.step * steps
 
 
 def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, images: int) -> int:
@@ -116,21 +138,7 @@ def plan(
     processes = Processes.join(options.device)
     processes.check(options.batch_size)
     trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, processes)
-    batch = _noise(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
-    step = _seconds(lambda: trainer.update(batch))
-    pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
-    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
-    drawing = (
-        prior_preservation.seconds(base, todo)
-        + drift_calibration.seconds(base, todo)
-        + preview.seconds(base, todo)
-    )
-    watches = (options.steps // options.checkpoint_every + 1) if todo.validation else 0
-    look = _noise(base, todo, AT_A_TIME)
-    watching = (
-        watches
-        and watches * _seconds(lambda: trainer.watch([look]), once=True) * HELD_OUT / AT_A_TIME
-    )
+    durations = _durations(base, todo, trainer, images)
     return {
         "method": options.method,
         "what": todo.row.summary,
@@ -150,12 +158,33 @@ def plan(
             "tokens": base.count(longest),
             "limit": base.token_limit,
         },
-        "seconds_per_step": round(step, 4),
-        "seconds": round(encoding + drawing + watching + step * options.steps, 1),
+        "seconds_per_step": round(durations.step, 4),
+        "seconds": round(durations.total(options.steps), 1),
         "memory_bytes": _peak_memory(base.device),
         "memory_of_what_is_trained": memory(parameters, todo),
         "disk_bytes": disk(base, parameters, todo, images),
     }
+
+
+def _durations(base: Base, todo: Job, trainer: Trainer, images: int) -> Durations:
+    """Seconds of the parts of a fit, measured on noise; `images` is their number in the cohort."""
+    options = todo.options
+    batch = _noise(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
+    step = _seconds(lambda: trainer.update(batch))
+    pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
+    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
+    drawing = (
+        prior_preservation.seconds(base, todo)
+        + drift_calibration.seconds(base, todo)
+        + preview.seconds(base, todo)
+    )
+    watching = 0.0
+    if todo.validation:
+        watches = options.steps // options.checkpoint_every + 1
+        held_out = _noise(base, todo, AT_A_TIME)
+        seconds = _seconds(lambda: trainer.watch([held_out]), once=True)
+        watching = watches * seconds * HELD_OUT / AT_A_TIME
+    return Durations(step, encoding, drawing, watching)
 
 
 def _contexts(base: Base, todo: Job) -> Callable[[Sequence[str]], Conditioning]:

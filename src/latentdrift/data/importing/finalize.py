@@ -123,28 +123,48 @@ def publish(
         "split": split_info,
     }
     write_tables(folder, rows, info | _account(plan, images, refused, joined, options))
-    known = [(patient, pseudonym(salt, patient)) for patient in spellings]
-    origin = [
-        (row["file_name"], readable(image.file), image.staged["frame"])
-        for row, image in zip(rows, images, strict=True)
-    ]
-    left_out = [
-        (readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused
-    ]
-    tables: dict[str, PrivateTable] = {
-        "patients.csv": (("patient", "pseudonym"), known),
-        "files.csv": (("file_name", "file", "frame"), origin),
-        "rejected.csv": (("file", "reason", "sentence"), left_out),
-        "cells.csv": (
-            ("where", "column", "cell", "reason"),
-            [(n, d.name, d.cell, d.reason) for n, d in _doubts(plan, images)],
-        ),
+    tables = {
+        "patients.csv": _patients_table(spellings, salt),
+        "files.csv": _files_table(rows, images),
+        "rejected.csv": _rejected_table(refused),
+        "cells.csv": _cells_table(plan, images),
     }
     private = write_private(options.out, salt, tables)
     # the options name places and the salt, so the record lies with the private tables
     results = {"fingerprint": Cohort.load(folder).fingerprint}
     record.write(private, "import", options, inputs=plan.inputs, results=results, mode=0o600)
     staging.finish(options.out)
+
+
+def _patients_table(spellings: Sequence[str], salt: str) -> PrivateTable:
+    """Real ids of the patients, and their pseudonyms."""
+    rows = [(patient, pseudonym(salt, patient)) for patient in spellings]
+    return ("patient", "pseudonym"), rows
+
+
+def _files_table(
+    rows: Sequence[Mapping[str, Any]], images: Sequence[AcceptedPicture]
+) -> PrivateTable:
+    """Images of the cohort, by row of its table, and the files that they come from."""
+    origins = [
+        (row["file_name"], readable(image.file), image.staged["frame"])
+        for row, image in zip(rows, images, strict=True)
+    ]
+    return ("file_name", "file", "frame"), origins
+
+
+def _rejected_table(refused: Sequence[Refusal]) -> PrivateTable:
+    """Files and pictures that are not in the cohort, and why."""
+    rows = [
+        (readable(refusal.file), refusal.reason, readable(refusal.sentence)) for refusal in refused
+    ]
+    return ("file", "reason", "sentence"), rows
+
+
+def _cells_table(plan: Plan, images: Sequence[AcceptedPicture]) -> PrivateTable:
+    """Cells that were left empty or that the map does not name."""
+    rows = [(place, doubt.name, doubt.cell, doubt.reason) for place, doubt in _doubts(plan, images)]
+    return ("where", "column", "cell", "reason"), rows
 
 
 def _doubts(plan: Plan, images: Sequence[AcceptedPicture]) -> list[tuple[str, Doubt]]:

@@ -153,12 +153,8 @@ def read_rows(
         for name, (column, title) in columns.items()
         if name == "date"
     }
-    rejected = {
-        row: CellError("unreadable row of the table", f"row {row} has {why}")
-        for row, why in table.rejected.items()
-    }
     _check_ages(table, columns)
-    rejected |= _filtered(table, table_map)
+    rejected = _unreadable(table) | _filtered(table, table_map)
     values: dict[int, dict[str, Any]] = {}
     doubts: dict[int, list[Doubt]] = {}
     ages_read: dict[int, str] = {}
@@ -167,14 +163,10 @@ def read_rows(
             continue
         values[row] = {}
         for name, (column, title) in columns.items():
+            cell = column.part(cells[title])
             try:
                 value, unnamed = _read(
-                    name,
-                    column,
-                    column.part(cells[title]),
-                    table.decimal,
-                    kinds.get(name),
-                    formats.get(name),
+                    name, column, cell, table.decimal, kinds.get(name), formats.get(name)
                 )
             except CellError as error:
                 doubts.setdefault(row, []).append(Doubt(name, cells[title], error.reason))
@@ -183,12 +175,8 @@ def read_rows(
                 doubts.setdefault(row, []).append(Doubt(name, cells[title], NOT_NAMED))
             if value is not None:
                 values[row][name] = value
-            if (
-                name == "age"
-                and value is not None
-                and number(column.part(cells[title]), table.decimal) != value
-            ):
-                ages_read[row] = f"'{column.part(cells[title])}' as {value:g}"
+            if name == "age" and value is not None and number(cell, table.decimal) != value:
+                ages_read[row] = f"'{cell}' as {value:g}"
     return Rows(values, rejected, kinds, doubts, ages_read)
 
 
@@ -428,6 +416,14 @@ def _date(cell: str, date_format: str, guessed: bool) -> str:
     if len(days) != 1:
         raise CellError("date cannot be read", f"the date '{cell}' is not written as {date_format}")
     return str(days.pop())
+
+
+def _unreadable(table: Table) -> dict[int, CellError]:
+    """Rows that the table's file does not give whole, and why."""
+    return {
+        row: CellError("unreadable row of the table", f"row {row} has {why}")
+        for row, why in table.rejected.items()
+    }
 
 
 def _check_ages(table: Table, columns: Mapping[str, tuple[Column, str]]) -> None:

@@ -158,20 +158,9 @@ class Judges:
         )
         x = looked_at(images, network.size)
         y = torch.from_numpy((truth - centre) / scale).float()
-        networks = []
-        for repeat in range(repeats):
-            place = derive(seed, "judges", repeat)
-            model = network.make(place, len(learnable)).to(device)
-            _learn(
-                model,
-                x,
-                y,
-                torch.from_numpy(numbers),
-                steps,
-                network.rate,
-                generator(place, "judges"),
-            )
-            networks.append(model)
+        are_numbers = torch.from_numpy(numbers)
+        seeds = [derive(seed, "judges", repeat) for repeat in range(repeats)]
+        networks = [_learn(network, x, y, are_numbers, steps, own, device) for own in seeds]
         return cls(learnable, left_out, networks, network.size, centre, scale)
 
     def __call__(self, images: EvaluationImages) -> np.ndarray:
@@ -199,17 +188,21 @@ class Judges:
 
 
 def _learn(
-    network: nn.Module,
+    design: Network,
     x: Tensor,
     y: Tensor,
     numbers: Tensor,
     steps: int,
-    rate: float,
-    source: torch.Generator,
-) -> None:
-    """Squared error of numbers [K], cross-entropy of classes with both sides weighing the same; NaN
-    in y [N, K] counts not."""
-    device = next(network.parameters()).device
+    seed: int,
+    device: str,
+) -> nn.Module:
+    """Train a network on images x [N, 3, H, W] and outputs y [N, K]; NaN in y does not count.
+
+    The loss is the squared error of `numbers` [K], and the cross-entropy of classes, both sides of
+    which weigh the same.
+    """
+    network = design.make(seed, len(numbers)).to(device)
+    source = generator(seed, "judges")
     known = ~y.isnan()
     ones = torch.where(known, y, 0).sum(0)
     weight = torch.where(numbers, 1.0, (known.sum(0) - ones) / ones.clamp(min=1)).to(device)
@@ -227,5 +220,6 @@ def _learn(
         return (torch.where(kind, squared, entropy) * is_known).sum() / BATCH
 
     network.train()
-    minimize(batch_loss, network.parameters(), steps, rate=rate)
+    minimize(batch_loss, network.parameters(), steps, rate=design.rate)
     network.eval()
+    return network

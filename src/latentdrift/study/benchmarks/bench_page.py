@@ -51,16 +51,7 @@ def write_bench(
     """
     rows = summarise(results)
     reference = real(results)
-    settings = json.loads(bench.options.model_dump_json())
-    document = {
-        "rows": rows,
-        "real": reference,
-        "settings": settings,
-        "cohort": bench.cohort.fingerprint,
-    }
-    if bench.classes:
-        document["by"] = str(bench.classes)
-    write_json(out / "bench.json", document)
+    _write_rows(out / "bench.json", bench, rows, reference)
     table = people(rows, bench.table)
     sentences = words(bench, reference)
     variants = [
@@ -96,6 +87,20 @@ def write_bench(
     ]
     html_report.write_page(out / "bench.html", bench.table.title, blocks)
     return out / "bench.html"
+
+
+def _write_rows(
+    path: Path, bench: Bench, rows: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]
+) -> None:
+    document = {
+        "rows": rows,
+        "real": reference,
+        "settings": json.loads(bench.options.model_dump_json()),
+        "cohort": bench.cohort.fingerprint,
+    }
+    if bench.classes:
+        document["by"] = str(bench.classes)
+    write_json(path, document)
 
 
 def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:

@@ -77,21 +77,10 @@ def calibrated(
         Entry `drift` of adapter.json, with source "calibrated" and the entry `calibration`.
     """
     examples = _examples(todo, classes)
-    prompts = {index: example.caption for index, example in enumerate(examples)}
-    images = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
-    sampling = replace(
-        SAMPLING, seed=derive(todo.options.seed, "calibrate"), resolution=todo.resolution
-    )
-    t0 = first_time(SAMPLING.sampler, base.schedule, SAMPLING.steps)
     n = len(examples)
+    t0 = first_time(SAMPLING.sampler, base.schedule, SAMPLING.steps)
     wanted = _mean(moments, todo.positions)
-
-    def channel_means_at(shift: Tensor) -> tuple[Tensor, Tensor]:
-        return channel_means(
-            base, drift.plain.moved(shift.tolist()), prompts, sampling, None, images, report
-        )
-
-    answer = response(channel_means_at, wanted)
+    answer = _response(base, todo, drift, examples, wanted, beside, report)
     slope = copy_slope(*answer.first(n), float(base.schedule.a(t0)))
     again = len(answer.starts) // n
 
@@ -114,6 +103,38 @@ def calibrated(
         "t0": int(t0),
         "calibration": calibration,
     }
+
+
+def _response(
+    base: Base,
+    todo: Job,
+    drift: Drift,
+    examples: Sequence[Example],
+    wanted: Tensor,
+    beside: Beside | None,
+    report: ProgressCallback,
+) -> Response:
+    """Channel means of starts, and of the images that are sampled from them.
+
+    Args:
+        base: The base after training.
+        todo: The fit.
+        drift: Drift of the fit; its start is shifted.
+        examples: Examples that give the prompts.
+        wanted: Channel means [C] of the training latents.
+        beside: Inputs of the network beside noise and text; None: none.
+        report: Called with (done, all) of the sampled images.
+    """
+    prompts = {index: example.caption for index, example in enumerate(examples)}
+    images = {index: [part] for index, part in enumerate(beside(examples))} if beside else None
+    seed = derive(todo.options.seed, "calibrate")
+    sampling = replace(SAMPLING, seed=seed, resolution=todo.resolution)
+
+    def channel_means_at(shift: Tensor) -> tuple[Tensor, Tensor]:
+        shifted = drift.plain.moved(shift.tolist())
+        return channel_means(base, shifted, prompts, sampling, None, images, report)
+
+    return response(channel_means_at, wanted)
 
 
 def _calibration(

@@ -215,17 +215,8 @@ def read_series(
         ImageError: No plane, outside, gaps, 4-D, or as `read_dicom`.
     """
     path = root / series.slices[0].name
-    if plane is None:
-        finding = (
-            f"a series of {len(series.slices)} slices: say which plane: axial, coronal or sagittal"
-        )
-        raise ImageError("no plane", path, finding)
-    if np.diff(series.along).min() < ONE_PLACE:
-        finding = (
-            "several slices of its series lie in one place, as in a series over time; keep one of "
-            "each place"
-        )
-        raise ImageError("4-D", path, finding)
+    plane = _require_plane(path, series, plane)
+    _refuse_repeats(path, series)
     grid = series.grid(path)
     check_volume_size(path, 4.0 * float(np.prod(grid.shape)))
     index = slice_index(grid, PLANES[plane], position or MIDDLE)
@@ -292,6 +283,25 @@ def _range(template: Image, pixels: np.ndarray, window: str | None) -> Range:
     with suppress(ImageError):
         own = read_dicom(path, "voi")[0].range
     return choose_range(parse_window(window), pixels, header=own, full=None, path=path)
+
+
+def _require_plane(path: Path, series: Series, plane: Plane | None) -> Plane:
+    """Plane that was given; None is refused."""
+    if plane is None:
+        finding = (
+            f"a series of {len(series.slices)} slices: say which plane: axial, coronal or sagittal"
+        )
+        raise ImageError("no plane", path, finding)
+    return plane
+
+
+def _refuse_repeats(path: Path, series: Series) -> None:
+    if np.diff(series.along).min() < ONE_PLACE:
+        finding = (
+            "several slices of its series lie in one place, as in a series over time; keep one of "
+            "each place"
+        )
+        raise ImageError("4-D", path, finding)
 
 
 def _refuse_gaps(path: Path, series: Series) -> None:
