@@ -1,0 +1,143 @@
+"""Quality against time of sampling: KID and Fréchet distance by sampler and number of steps.
+
+    python benchmarks/sampler_curve.py RUN COHORT OUT.json [--n 96] [--seeds 0 1 2]
+        [--samplers ddim ...] [--steps 5 8 ...] [--features pocket]
+
+Draws n images of a fit for every sampler, number of steps and seed; prompts follow the rows of the
+test split. Distances are those to the real images of that split, with 95 % intervals over patients
+and synthetic images; beside them stands the distance between halves of the real patients. `calls`
+counts calls of the network for each image (a call with guidance reads two images), `cpu_s` is
+processor time for each image. A finished cell in OUT.json is not drawn again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.evaluate.features.features import Space, load_features
+from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
+from latentdrift.model.base import Base
+from latentdrift.model.model import Model
+from latentdrift.resampling import Resampling
+from latentdrift.sample.generate import SamplingOptions
+from latentdrift.study.model_images import draw_images, prompts_of_split
+
+SAMPLERS = ("ddim", "dpmpp-2m", "unipc", "euler", "heun")
+STEPS = (5, 8, 10, 15, 20, 25, 50)
+RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One set of images."""
+
+    sampler: str
+    steps: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.sampler} {self.steps} {self.seed}"
+
+
+def main() -> None:
+    options = arguments()
+    cohort = Cohort.load(options.cohort)
+    model = Model.load(options.run)
+    pocket = Base.load("pocket", device="cpu", precision="fp32")
+    spaces = load_features(options.features, pocket=pocket.features, resolution=pocket.resolution)
+    real = image_sets.from_cohort(cohort, "test", model.info.resolution)
+    vectors = {name: space(real.images) for name, space in spaces.items()}
+    prompts = prompts_of_split(model, cohort, "test", options.n)
+    cells: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    for seed in options.seeds:
+        for steps in options.steps:
+            for sampler in options.samplers:
+                cell = Cell(sampler, steps, seed)
+                if cell.key in cells:
+                    continue
+                images, seconds = draw(model, prompts, cell)
+                distances = measure(spaces, vectors, images, real.patients)
+                cells[cell.key] = {"cpu_s": seconds / options.n, **distances}
+                options.out.write_text(json.dumps(cells, indent=1))
+                print(cell.key, json.dumps(cells[cell.key]), flush=True)
+    print_table(cells, options.samplers, options.steps, options.seeds, list(spaces))
+
+
+def draw(model: Model, prompts: dict[int, str], cell: Cell) -> tuple[np.ndarray, float]:
+    """Images [N, R, R, 3] of a cell, and their processor seconds."""
+    sampling = SamplingOptions(
+        seed=cell.seed,
+        steps=cell.steps,
+        sampler=cell.sampler,
+        resolution=model.info.resolution,
+    )
+    begun = time.process_time()
+    images = np.stack([*draw_images(model, model.drift, prompts, sampling)])
+    return images, time.process_time() - begun
+
+
+def measure(
+    spaces: dict[str, Space],
+    real: dict[str, np.ndarray],
+    images: np.ndarray,
+    patients: list[str] | None,
+) -> dict[str, Any]:
+    """Distances of images [N, R, R, 3] in [0, 1] from the real ones, by name and feature space."""
+    result = {}
+    for name, space in spaces.items():
+        made = space(images)
+        for kind in ("kid", "frechet"):
+            result[f"{kind}.{name}"] = judge(
+                DISTANCES[kind], real[name], made, patients, resampling=Resampling(RESAMPLES, 0)
+            )
+    return result
+
+
+def print_table(
+    cells: dict[str, Any],
+    samplers: list[str],
+    steps: list[int],
+    seeds: list[int],
+    spaces: list[str],
+) -> None:
+    """One table for each feature space: mean KID over seeds and its range."""
+    for space in spaces:
+        print(f"\nKID x 1000, {space} features: mean over {len(seeds)} seeds [range]\n")
+        print("| steps | " + " | ".join(samplers) + " |")
+        print("|---" * (len(samplers) + 1) + "|")
+        for count in steps:
+            row = []
+            for sampler in samplers:
+                values = [
+                    1000 * cells[Cell(sampler, count, seed).key][f"kid.{space}"]["value"]
+                    for seed in seeds
+                ]
+                row.append(f"{np.mean(values):.1f} [{min(values):.1f}, {max(values):.1f}]")
+            print(f"| {count} | " + " | ".join(row) + " |")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--n", type=int, default=96)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--samplers", nargs="+", default=[*SAMPLERS])
+    parser.add_argument("--steps", type=int, nargs="+", default=[*STEPS])
+    parser.add_argument("--features", nargs="+", default=["pocket"])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
