@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def main() -> None:
                 distances = measure(spaces, vectors, images, real.patients)
                 cells[cell.key] = {"cpu_s": seconds / options.n, **distances}
                 options.out.write_text(json.dumps(cells, indent=1))
-                print(cell.key, json.dumps(cells[cell.key]), flush=True)
+                write(cell.key, json.dumps(cells[cell.key]))
     print_table(cells, options.samplers, options.steps, options.seeds, list(spaces))
 
 
@@ -112,9 +113,9 @@ def print_table(
 ) -> None:
     """One table for each feature space: mean KID over seeds and its range."""
     for space in spaces:
-        print(f"\nKID x 1000, {space} features: mean over {len(seeds)} seeds [range]\n")
-        print("| steps | " + " | ".join(samplers) + " |")
-        print("|---" * (len(samplers) + 1) + "|")
+        write(f"\nKID x 1000, {space} features: mean over {len(seeds)} seeds [range]\n")
+        write("| steps | " + " | ".join(samplers) + " |")
+        write("|---" * (len(samplers) + 1) + "|")
         for count in steps:
             row = []
             for sampler in samplers:
@@ -123,7 +124,13 @@ def print_table(
                     for seed in seeds
                 ]
                 row.append(f"{np.mean(values):.1f} [{min(values):.1f}, {max(values):.1f}]")
-            print(f"| {count} | " + " | ".join(row) + " |")
+            write(f"| {count} | " + " | ".join(row) + " |")
+
+
+def write(*words: object) -> None:
+    """Write one line at once."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 def arguments() -> argparse.Namespace:

@@ -85,7 +85,7 @@ def main() -> None:
                 )
                 results[key] = {"cpu_s": seconds, "kid": kid}
                 path.write_text(json.dumps(results, indent=1))
-                print(key, round(seconds), json.dumps(kid), flush=True)
+                write(key, round(seconds), json.dumps(kid))
     print_table(results, options.variants, options.steps, options.seeds)
 
 
@@ -119,9 +119,9 @@ def print_table(
     results: Mapping[str, Any], variants: list[str], steps: list[int], seeds: list[int]
 ) -> None:
     """Mean KID over seeds and its range, and mean processor seconds of the fit."""
-    print(f"\nKID x 1000: mean over {len(seeds)} seeds [range]; processor seconds of the fit\n")
-    print("| variant | " + " | ".join(f"{count} steps" for count in steps) + " |")
-    print("|---" * (len(steps) + 1) + "|")
+    write(f"\nKID x 1000: mean over {len(seeds)} seeds [range]; processor seconds of the fit\n")
+    write("| variant | " + " | ".join(f"{count} steps" for count in steps) + " |")
+    write("|---" * (len(steps) + 1) + "|")
     for variant in variants:
         row = []
         for count in steps:
@@ -130,7 +130,13 @@ def print_table(
             seconds = np.mean([cell["cpu_s"] for cell in cells])
             extent = f"[{min(values):.1f}, {max(values):.1f}]"
             row.append(f"{np.mean(values):.1f} {extent}, {seconds:.0f} s")
-        print(f"| {variant} | " + " | ".join(row) + " |")
+        write(f"| {variant} | " + " | ".join(row) + " |")
+
+
+def write(*words: object) -> None:
+    """Write one line at once."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 def arguments() -> argparse.Namespace:

@@ -284,6 +284,15 @@ def test_a_replay_writes_below_out_alone_and_reaches_for_no_network(
     asked = service.replayed(old, config.ReplayOptions(record=tmp_path, out=tmp_path / "b"))
     paths = {name: value for name, value in asked if name in ("out", "inversions")}
     assert paths == {"out": tmp_path / "b", "inversions": None}
+    drawn = config.GenerateOptions(adapter="pocket", out=tmp_path / "a", prompt=("a",), slots=1)
+    old = record.read(recorded(tmp_path, "generate", drawn))
+    assert (
+        service.replayed(old, config.ReplayOptions(record=tmp_path, out=tmp_path / "b")).slots == 1
+    )
+    del old["options"]["slots"]  # as before the number was recorded: 4 of every base
+    assert (
+        service.replayed(old, config.ReplayOptions(record=tmp_path, out=tmp_path / "b")).slots == 4
+    )
     fitted = config.FitOptions(
         cohort=tmp_path, out=tmp_path / "a", base="stranger/model", tracker="wandb"
     )

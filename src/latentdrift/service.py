@@ -196,13 +196,14 @@ def generate(
     """
     from latentdrift.adapt.training.batches.hint_batches import pictures
     from latentdrift.evaluate.privacy.copy_gate import gate_images, open_gate
-    from latentdrift.sample.generate import SamplingOptions
+    from latentdrift.sample.generate import SamplingOptions, slots_of
     from latentdrift.sample.medical_objects import bits, check_format
     from latentdrift.sample.start_override import restart
     from latentdrift.sample.synthetic_cohort import ImageStore, quarantine
 
     model = loaded or load_model(options, options.also)
     model = replace(model, drift=restart(model, options))
+    options = options.model_copy(update={"slots": options.slots or slots_of(model.base)})
     requests = requests_of(options, model)
     resolution = options.resolution or model.info.side
     sampling = SamplingOptions.of(options, resolution)
@@ -851,6 +852,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
     if not old["results"].get("gate"):
         instead["gate"] = False  # none was there, and by default there is one now
+    instead["slots"] = old["options"].get("slots") or 4  # of every base before it was recorded
     here = {name: value for name, value in instead.items() if name in model.model_fields}
     try:
         options_again = model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
-from latentdrift.sample.generate import SLOTS, SamplingOptions, generate, latents
+from latentdrift.sample.generate import SLOTS, SamplingOptions, generate, latents, slots_of
 from latentdrift.sample.samplers import SAMPLERS
 from latentdrift.seeds import generator
 
@@ -113,9 +114,69 @@ def test_stock_diffusers_makes_the_same_picture(base: Base, guidance: float) -> 
     assert np.abs((ours + 1) / 2 - theirs).max() < 1e-4
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_slots_change_no_more_than_rounding(base: Base, slots: int) -> None:
+    ours = pictures(base, [0, 1, 5], slots=slots)
+    for index, picture in pictures(base, [0, 1, 5]).items():
+        assert np.abs(ours[index] - picture).max() < 1e-4
+    alone = pictures(base, [5], slots=slots)
+    assert np.array_equal(alone[5], ours[5])
+
+
+def test_network_of_one_slot_computes_no_image_that_is_not_wanted(base: Base) -> None:
+    sizes: list[int] = []
+
+    def record(module: object, args: tuple[torch.Tensor, ...], kwargs: object) -> None:
+        sizes.append(len(args[0]))
+
+    handle = base.network.register_forward_pre_hook(record, with_kwargs=True)
+    try:
+        pictures(base, [5], guidance=1.0, slots=1)
+        pictures(base, [5], guidance=1.0)
+    finally:
+        handle.remove()
+    assert sizes == [1] * 4 + [SLOTS] * 4
+
+
+def test_large_network_on_a_processor_has_one_slot(
+    base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert slots_of(base) == SLOTS
+    count = sum(weight.numel() for weight in base.network.parameters())
+    monkeypatch.setattr("latentdrift.sample.generate.LARGE_NETWORK", count)
+    assert slots_of(base) == 1
+    assert slots_of(replace(base, device=torch.device("cuda"))) == SLOTS
+
+
 def test_gaps_are_filled_and_thrown_away(base: Base) -> None:
     assert list(pictures(base, [SLOTS + 1, 2])) == [2, SLOTS + 1]
     assert not pictures(base, [])
+
+
+def test_guidance_interval_leaves_other_steps_to_the_prompt(base: Base) -> None:
+    """An interval that holds no noise level is no guidance; one that holds all is full guidance."""
+    schedule = base.schedule
+    highest = float(schedule.s(999) / schedule.a(999)) + 1
+    never = pictures(base, [0], guidance=3.0, guidance_interval=(highest, highest + 1))[0]
+    always = pictures(base, [0], guidance=3.0, guidance_interval=(0.0, highest))[0]
+    middle = pictures(base, [0], guidance=3.0, guidance_interval=(0.5, 3.0))[0]
+    assert np.abs(never - pictures(base, [0], guidance=1.0)[0]).max() < 1e-5
+    assert np.array_equal(always, pictures(base, [0], guidance=3.0)[0])
+    assert np.abs(middle - never).max() > 1e-3 and np.abs(middle - always).max() > 1e-3
+
+
+def test_guidance_interval_holds_for_composed_prompts(base: Base) -> None:
+    """Outside of the interval a composition has the weights of its parts and no guidance."""
+    schedule = base.schedule
+    highest = float(schedule.s(999) / schedule.a(999)) + 1
+    parts = {0: [("a brain", 0.5), ("a chest", 0.5)]}
+
+    def drawn(**options: Any) -> np.ndarray:
+        sampling = SamplingOptions(**{**OPTIONS, **options})
+        return next(generate(base, Drift(), parts, sampling))[1]
+
+    never = drawn(guidance=3.0, guidance_interval=(highest, highest + 1))
+    assert np.array_equal(never, drawn(guidance=1.0))
 
 
 def test_what_cannot_work_is_said_before_any_work(base: Base) -> None:

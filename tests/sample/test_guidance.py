@@ -12,7 +12,7 @@ from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import MIXED, Denoiser
 from latentdrift.sample import guidance
-from latentdrift.sample.guidance import guide
+from latentdrift.sample.guidance import condition_alone, guide, within
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
 
@@ -34,6 +34,29 @@ def test_composition_is_a_weighted_sum() -> None:
     eps_0, eps_1, eps_2 = (network(xt, 500, context) for context in three)
     expected = eps_0 + 2.0 * (eps_1 - eps_0) + 0.5 * (eps_2 - eps_0)
     assert torch.allclose(guide(network, 2.0, 0.5)(xt, 500, three), expected, atol=1e-12)
+
+
+def test_guidance_acts_within_its_interval_alone() -> None:
+    """sigma = s / a rises with t; where it is not in (low, high], the prompt alone is evaluated."""
+    schedule = sd_schedule()
+    network = gaussian(schedule)
+    xt = randn(2, 4, 8, 8)
+    pair = contexts(0.0, 1.0)
+    sizes: list[int] = []
+
+    def counting(xt: torch.Tensor, t: float, context: Conditioning) -> torch.Tensor:
+        sizes.append(len(xt))
+        return network(xt, t, context)
+
+    times = [50, 300, 500, 700, 950]
+    sigma = [float(schedule.s(t) / schedule.a(t)) for t in times]
+    denoiser = within(
+        (sigma[1], sigma[3]), schedule, guide(counting, 3.0), condition_alone(counting)
+    )
+    for t, is_guided in zip(times, [False, False, True, True, False], strict=True):
+        expected = guide(network, 3.0 if is_guided else 1.0)(xt, t, pair)
+        assert torch.equal(denoiser(xt, t, pair), expected)
+    assert sizes == [2, 2, 4, 4, 2]
 
 
 @pytest.mark.parametrize(("weights", "sizes"), [((1.0,), [2]), ((2.5,), [4]), ((1.0, 1.0), [6])])

@@ -18,7 +18,12 @@ from latentdrift.sample.samplers import SAMPLERS, configure, first_time, rows, r
 
 DELTA = (0.1, -0.05, 0.2, 0.0)
 # (what the network predicts, sampler): every row of both tables.
-ROWS = [(kind, sampler) for kind in MIXED for sampler in rows(schedule_of(kind))]
+SCORE_SAMPLERS = [name for name in SAMPLERS if name != "lcm"]
+"""Samplers of networks that predict the mean of x0; those of lcm jump to an x0."""
+
+ROWS = [
+    (kind, sampler) for kind in MIXED for sampler in rows(schedule_of(kind)) if sampler != "lcm"
+]
 
 
 def sample(
@@ -50,6 +55,32 @@ def test_sampler_reaches_the_data(kind: str, sampler: str) -> None:
     )
     assert x0.mean().item() == pytest.approx(0.4, abs=0.03)
     assert x0.std().item() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 8])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_lcm_reaches_the_data_in_few_steps(kind: str, steps: int) -> None:
+    """A consistent network of N(m, std^2) goes along the probability flow: x0 = m + std (xt - a m)
+    / sqrt(a^2 std^2 + s^2)."""
+    schedule = schedule_of(kind)
+    mean = 0.4
+    std = 0.5
+
+    def consistent(xt: torch.Tensor, t: torch.Tensor, context: object) -> torch.Tensor:
+        a, s = schedule.scales(t, xt)
+        x0 = mean + std * (xt - a * mean) / (a**2 * std**2 + s**2).sqrt()
+        return schedule.target(x0, (xt - a * x0) / s, t)
+
+    generators = [torch.Generator().manual_seed(1)]
+    start = randn(1, 4, 32, 32) + schedule.a(first_time("lcm", schedule, steps)) * mean
+    x0 = run(consistent, schedule, "lcm", steps, start, None, generators)
+    assert x0.mean().item() == pytest.approx(mean, abs=0.03)
+    assert x0.std().item() == pytest.approx(std, abs=0.03)
+
+
+def test_lcm_refuses_more_steps_than_its_networks_know() -> None:
+    with pytest.raises(OptionError, match="51 sampling steps; sampler 'lcm' takes 1 to 50"):
+        configure("lcm", sd_schedule(), 51)
 
 
 def plain(network: Denoiser, schedule: Process, sampler: str) -> torch.Tensor:
@@ -159,7 +190,7 @@ def test_estimated_drift_recovers_the_true_mean() -> None:
     assert x0.item() == pytest.approx(-0.500, abs=0.002)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SCORE_SAMPLERS)
 def test_denoiser_sees_unit_variance_whatever_the_scheduler_keeps(sampler: str) -> None:
     """For data of mean 0 and variance 1, xt in VP units has variance 1 at every time."""
     schedule = sd_schedule()

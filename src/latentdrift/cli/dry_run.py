@@ -101,14 +101,15 @@ def _seconds_per_image(
     model: Model, prompt: str, sampling: SamplingOptions, images: Any = None
 ) -> float:
     """Wall time of one of the images that are drawn together, from a few real steps."""
-    from latentdrift.sample.generate import SLOTS
     from latentdrift.sample.generate import generate as draw
+    from latentdrift.sample.generate import slots_of
 
+    slots = sampling.slots or slots_of(model.base)
     few = replace(sampling, steps=min(4, sampling.steps))
     for _ in range(2):  # the first call warms up
         began = time.perf_counter()
         list(draw(model.base, model.drift, {0: prompt}, few, model.statistics, images))
-    return (time.perf_counter() - began) / few.steps * sampling.steps / SLOTS
+    return (time.perf_counter() - began) / few.steps * sampling.steps / slots
 
 
 def drift_estimate(options: config.DriftEstimateOptions) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from latentdrift.config.base import Count, DriftForm, Fraction, Options, Position, Split, Start
 
@@ -45,6 +45,10 @@ class GenerateOptions(Options):
     """Number of sampling steps."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight, at least 0; 1: no guidance."""
+    guidance_interval: tuple[float, float] | None = None
+    """Two noise levels, the standard deviation of the noise in units of the image's. Guidance acts
+    between them alone (Kynkäänniemi et al. 2024), and steps outside cost half; default: at all
+    levels."""
     rescale: Fraction = 0.0
     """Guidance rescale, 0 to 1, against raised contrast at high guidance weights; 0: none, 0.7 is
     usual."""
@@ -65,8 +69,12 @@ class GenerateOptions(Options):
     """Format written beside the PNG files, in a folder of that name: synthetic DICOM objects or
     NIfTI files, labelled as such."""
     batch_size: Count = 4
-    """Images drawn at a time, in groups of 4. The number changes memory and speed, never an
-    image."""
+    """Images drawn at a time, in whole groups of `slots`. The number changes memory and speed,
+    never an image."""
+    slots: Literal[1, 2, 4] | None = None
+    """Images per call of the network. Processors round by this number, so it belongs to an image
+    as the seed does; default: 1 for a network of 100 million weights or more on a processor,
+    else 4."""
     base: str | None = None
     """Place of the adapter's base on this machine; default: its place at the fit."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -75,6 +83,18 @@ class GenerateOptions(Options):
     """Device: `cpu`, `cuda`, `mps` or `auto`."""
     seed: int = 0
     """Seed. Image i of a seed does not depend on the number of images."""
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _rises(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Check that an interval goes from a low noise level to a higher one."""
+        if interval and not 0 <= interval[0] < interval[1]:
+            low, high = interval
+            raise ValueError(
+                f"the guidance interval goes from {low:g} to {high:g}; give a noise level of at "
+                "least 0, then a higher one"
+            )
+        return interval
 
 
 class EditOptions(Options):

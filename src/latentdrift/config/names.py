@@ -68,6 +68,7 @@ SAMPLERS = Names(
         "euler-a",
         "heun",
         "lms",
+        "lcm",
     ),
 )
 

@@ -18,21 +18,24 @@ from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics, begin, check
-from latentdrift.model.schedule import GuidedDenoiser
+from latentdrift.model.schedule import Denoiser, GuidedDenoiser
 from latentdrift.prompts import composition
-from latentdrift.sample.guidance import branches, compose, guide
+from latentdrift.sample.guidance import branches, compose, condition_alone, guide, within
 from latentdrift.sample.samplers import first_time, rows, run
 from latentdrift.seeds import generator
 
 SLOTS = 4
-"""Images per call of the network.
+"""Images per call of a small network, or of any network on a GPU.
 
 Processors and GPUs choose their kernels by batch size, and those round differently (1e-6 in fp32 on
-x86: enough to flip an 8-bit value). So the network always gets exactly this many images, image i in
-slot i modulo SLOTS. Slots without a wanted image are computed and discarded: at most three at the
-end of a run. With guidance that is a batch of 8, past which an 8 M U-Net gained nothing on a
+x86: enough to flip an 8-bit value). So the network always gets the same number of images, image i
+in slot i modulo that number. Slots without a wanted image are computed and discarded: at most three
+at the end of a run. With guidance that is a batch of 8, past which an 8 M U-Net gained nothing on a
 processor (0.016 s per image at 8 and at 16, 0.029 at 2).
 """
+
+LARGE_NETWORK = 100_000_000
+"""Parameters from which one image fills a processor, so that further slots save no time."""
 
 MAX_CACHED_PROMPTS = 64
 
@@ -54,6 +57,8 @@ class SamplingOptions:
     """A row of SAMPLERS."""
     resolution: int | None = None
     """Pixels R on a side; None: the base's own."""
+    guidance_interval: tuple[float, float] | None = None
+    """Noise levels s / a between which guidance acts; None: all."""
     rescale: float = _GENERATE["rescale"].default
     """Share of guidance rescale in [0, 1], see `guide`."""
     image_guidance: float = _EDIT["image_guidance"].default
@@ -61,12 +66,17 @@ class SamplingOptions:
     same_noise: bool = False
     """Every image has the noise of image 0, so that images differ by their prompts alone."""
     batch_size: int = _GENERATE["batch_size"].default
-    """Images sampled together, in multiples of SLOTS: fewer passes through the sampler, more
+    """Images sampled together, in multiples of the slots: fewer passes through the sampler, more
     memory, the same images."""
+    slots: int | None = None
+    """Images per call of the network; None: those of the base, see `slots_of`."""
 
     def shaping(self) -> dict[str, Any]:
         """Options, by name, that determine the images of a network without a source image."""
-        left_out = ("image_guidance", "batch_size")
+        left_out = {"image_guidance", "batch_size"}
+        # A set that an earlier version began keeps its key, where its images stay the same.
+        newer = {"guidance_interval": None, "slots": SLOTS}
+        left_out |= {name for name, before in newer.items() if getattr(self, name) == before}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod
@@ -80,6 +90,12 @@ class SamplingOptions:
         names = {each.name for each in fields(cls)} & type(options).model_fields.keys()
         values = {name: getattr(options, name) for name in names}
         return cls(**{**values, "resolution": resolution})
+
+
+def slots_of(base: Base) -> int:
+    """Images per call of a base's network: 1 for a large network on a processor, else SLOTS."""
+    parameters = sum(weight.numel() for weight in base.network.parameters())
+    return 1 if base.device.type == "cpu" and parameters >= LARGE_NETWORK else SLOTS
 
 
 Prompts = Mapping[int, str | Sequence[composition.Part]]
@@ -189,6 +205,7 @@ class _Sampling:
         self.callback = callback
         self.watch = watch
         self.size = (base.latent_channels, side, side)
+        self.slots = options.slots or slots_of(base)
         self.t0 = first_time(options.sampler, base.schedule, options.steps)
         self.step_shift = drift.after_step(options.steps)
         self.is_guess = rows(base.schedule)[options.sampler].guesses
@@ -214,14 +231,14 @@ class _Sampling:
             )
 
     def batches(self) -> Iterator[list[int]]:
-        """Indices of the images that are sampled together, in whole groups of SLOTS."""
-        groups = sorted({index - index % SLOTS for index in self.weighted})
-        together = max(1, self.options.batch_size // SLOTS)
+        """Indices of the images that are sampled together, in whole groups of the slots."""
+        groups = sorted({index - index % self.slots for index in self.weighted})
+        together = max(1, self.options.batch_size // self.slots)
         for at in range(0, len(groups), together):
             yield [
                 index
                 for first in groups[at : at + together]
-                for index in range(first, first + SLOTS)
+                for index in range(first, first + self.slots)
             ]
 
     def sample(self, slots: Sequence[int]) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -257,15 +274,26 @@ class _Sampling:
         return begin(drift, self.statistics, self.base.schedule, self.t0, self.size, noise)
 
     def _denoiser(self, texts: Sequence[str], shares: Tensor) -> GuidedDenoiser:
-        """The guided denoiser of a batch, called for SLOTS images at a time."""
-        spans = [slice(first, first + SLOTS) for first in range(0, len(texts), SLOTS)]
-        return in_fours([self._guided(list(texts[span]), shares[span]) for span in spans])
+        """The guided denoiser of a batch, called for one image in each slot at a time."""
+        firsts = range(0, len(texts), self.slots)
+        spans = [slice(first, first + self.slots) for first in firsts]
+        guided = [self._guided(list(texts[span]), shares[span]) for span in spans]
+        return in_groups(guided, self.slots)
 
     def _guided(self, texts: list[str], shares: Tensor) -> GuidedDenoiser:
-        """The guided denoiser of SLOTS images, each with the drift of its prompt."""
+        """The guided denoiser of one image in each slot, each with the drift of its prompt."""
+        wrapped = self.drift.wrap(self.base.denoiser(), self.base.schedule, texts)
+        guided = self._weighted_branches(wrapped, shares)
+        if self.options.guidance_interval is None:
+            return guided
+        several = shares.shape[1] > 1
+        unguided = compose(wrapped, shares) if several else condition_alone(wrapped)
+        return within(self.options.guidance_interval, self.base.schedule, guided, unguided)
+
+    def _weighted_branches(self, wrapped: Denoiser, shares: Tensor) -> GuidedDenoiser:
+        """The denoiser with guidance at every noise level."""
         guidance = self.options.guidance
         rescale = self.options.rescale
-        wrapped = self.drift.wrap(self.base.denoiser(), self.base.schedule, texts)
         if shares.shape[1] > 1:
             return compose(wrapped, guidance * shares, rescale)
         if self.base.sees_source:
@@ -316,17 +344,18 @@ def _stacked(images: ImageInputs, slots: Sequence[int]) -> list[Tensor]:
     ]
 
 
-def in_fours(denoisers: Sequence[GuidedDenoiser]) -> GuidedDenoiser:
-    """Combine denoisers into one for the whole batch, called for SLOTS images at a time.
+def in_groups(denoisers: Sequence[GuidedDenoiser], slots: int) -> GuidedDenoiser:
+    """Combine denoisers into one for the whole batch.
 
     Args:
-        denoisers: One for every SLOTS images, in the order of the batch.
+        denoisers: One for each group of images, in the order of the batch.
+        slots: Number of images of a group.
     """
 
     def denoise(xt: Tensor, t: float | Tensor, branches: tuple[Conditioning, ...]) -> Tensor:
         predictions = []
         for place, denoiser in enumerate(denoisers):
-            span = slice(place * SLOTS, (place + 1) * SLOTS)
+            span = slice(place * slots, (place + 1) * slots)
             predictions.append(denoiser(xt[span], t, tuple(branch[span] for branch in branches)))
         return torch.cat(predictions)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.model.conditioning import Conditioning
-from latentdrift.model.schedule import Denoiser, GuidedDenoiser
+from latentdrift.model.schedule import Denoiser, GuidedDenoiser, Process
 
 
 def guide(denoiser: Denoiser, *weights: float, rescale: float = 0.0) -> GuidedDenoiser:
@@ -75,6 +75,40 @@ def compose(denoiser: Denoiser, weights: Tensor, rescale: float = 0.0) -> Guided
         return _rescaled(total, [eps_k for _, eps_k in pairs], rescale)
 
     return composed
+
+
+def within(
+    interval: tuple[float, float],
+    process: Process,
+    guided: GuidedDenoiser,
+    unguided: GuidedDenoiser,
+) -> GuidedDenoiser:
+    """Guide at medium noise levels only (Kynkäänniemi et al. 2024, eq. 5).
+
+    Args:
+        interval: Noise levels (low, high); guidance acts where low < sigma <= high, with
+            sigma = s / a.
+        process: Gives a and s at a time.
+        guided: Denoiser inside of the interval.
+        unguided: Denoiser outside.
+    """
+    low, high = interval
+
+    def denoise(xt: Tensor, t: float | Tensor, contexts: tuple[Conditioning, ...]) -> Tensor:
+        sigma = float(process.s(t) / process.a(t))
+        chosen = guided if low < sigma <= high else unguided
+        return chosen(xt, t, contexts)
+
+    return denoise
+
+
+def condition_alone(denoiser: Denoiser) -> GuidedDenoiser:
+    """Evaluate the last branch alone: the prompt, with all images that the network reads."""
+
+    def denoise(xt: Tensor, t: float | Tensor, contexts: tuple[Conditioning, ...]) -> Tensor:
+        return denoiser(xt, t, contexts[-1])
+
+    return denoise
 
 
 def branches(empty: Conditioning, prompt: Conditioning) -> tuple[Conditioning, ...]:

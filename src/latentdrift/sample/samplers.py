@@ -40,6 +40,9 @@ class Sampler:
     """It can start from pure noise, where a = 0."""
     scales_input: bool = True
     """It has a `scale_model_input`."""
+    max_steps: int | None = None
+    """Largest number of steps: those at which its networks were distilled; None: no limit of its
+    own."""
     guesses: Callable[[int, int], bool] = lambda done, calls: False
     """(calls done, calls in all) -> whether xt is a guess, which the next call corrects, and no
     step is done."""
@@ -77,6 +80,8 @@ SAMPLERS: dict[str, Sampler] = {
         "HeunDiscreteScheduler", sigma_units=True, zero_snr=False, guesses=_guesses_of_heun
     ),
     "lms": Sampler("LMSDiscreteScheduler", sigma_units=True, zero_snr=False),
+    # For consistency models and adapters (Luo et al. 2023), 1 to 8 steps.
+    "lcm": Sampler("LCMScheduler", fresh_noise=True, max_steps=50),
 }
 
 # The same for networks that predict eps - x0.
@@ -108,10 +113,15 @@ def configure(sampler: str, schedule: Process, steps: int) -> Any:
     known = rows(schedule)
     if sampler not in known:
         raise unknown("sampler", sampler, known)
+    row = known[sampler]
     max_steps = schedule.length - schedule.config.get("steps_offset", 0)
     if not 1 <= steps <= max_steps:
         raise OptionError(f"{steps} sampling steps; the base has times for 1 to {max_steps}")
-    row = known[sampler]
+    if row.max_steps and steps > row.max_steps:
+        raise OptionError(
+            f"{steps} sampling steps; sampler '{sampler}' takes 1 to {row.max_steps}, and 4 to 8 "
+            "are usual"
+        )
     if schedule.zero_snr and not row.zero_snr:
         able = ", ".join(name for name, other in known.items() if other.zero_snr)
         raise OptionError(

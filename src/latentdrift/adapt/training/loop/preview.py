@@ -16,7 +16,7 @@ from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
-from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
+from latentdrift.sample.generate import SamplingOptions, latents, slots_of
 
 PICTURES = 4  # in each preview
 LAST_PICTURES = 16  # drawn by the finished network, to be judged (ours)
@@ -101,5 +101,5 @@ def seconds(base: Base, todo: Job) -> float:
     )
     began = time.perf_counter()
     list(latents(base, Drift(), {0: todo.train[0].caption}, few, None, images))
-    each = (time.perf_counter() - began) * PREVIEW.steps / few.steps / SLOTS
-    return each * (todo.options.steps // every * max(PICTURES, SLOTS) + LAST_PICTURES)
+    each = (time.perf_counter() - began) * PREVIEW.steps / few.steps / slots_of(base)
+    return each * (todo.options.steps // every * max(PICTURES, slots_of(base)) + LAST_PICTURES)

@@ -31,7 +31,7 @@ from latentdrift.adapt.training.setup.training_setup import IMAGE_INPUTS, Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.progress import ProgressCallback
-from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
+from latentdrift.sample.generate import SamplingOptions, latents, slots_of
 from latentdrift.sample.samplers import first_time
 from latentdrift.seeds import derive, generator
 
@@ -178,7 +178,7 @@ def seconds(base: Base, todo: Job) -> float:
     began = time.perf_counter()
     list(latents(base, Drift(), {0: todo.train[0].caption}, few, None, images))
     seconds = time.perf_counter() - began
-    return seconds * SAMPLING.steps / few.steps * math.ceil(PICTURES / SLOTS)
+    return seconds * SAMPLING.steps / few.steps * math.ceil(PICTURES / slots_of(base))
 
 
 def _examples(todo: Job, classes: Mapping[str, Sequence[int]]) -> list[Example]:

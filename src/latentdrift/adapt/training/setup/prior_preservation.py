@@ -25,7 +25,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.schedule import Schedule
 from latentdrift.progress import ProgressCallback
-from latentdrift.sample.generate import SLOTS, SamplingOptions, latents
+from latentdrift.sample.generate import SamplingOptions, latents, slots_of
 from latentdrift.seeds import derive
 from latentdrift.storage import key
 
@@ -98,7 +98,7 @@ def seconds(base: Base, todo: Job) -> float:
     began = time.perf_counter()
     list(latents(base, Drift(), {0: todo.class_prompt}, few))
     seconds = time.perf_counter() - began
-    return seconds * SAMPLING.steps / few.steps * math.ceil(pictures / SLOTS)
+    return seconds * SAMPLING.steps / few.steps * math.ceil(pictures / slots_of(base))
 
 
 @dataclass(frozen=True)
