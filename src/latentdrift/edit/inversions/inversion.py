@@ -17,8 +17,13 @@ from latentdrift.errors import OptionError
 from latentdrift.model.schedule import Schedule
 from latentdrift.sample.samplers import Context, configure
 
-REFINE = 2
-"""Fixed-point iterations per step; each costs one call of the network."""
+TOLERANCE = 0.02
+"""Mean change of an image's eps by an iteration, in standard deviations of unit noise, below which
+the iterations of a step end (ours: 30 steps of a fit on OASIS-2 then take 39 calls and come back
+nearer, with 73 dB, than 61 calls with two iterations at every step, 64 dB)."""
+
+MAX_ITERATIONS = 5
+"""Fixed-point iterations of a step at most; each costs one call of the network."""
 
 
 @torch.no_grad()
@@ -30,11 +35,21 @@ def ddim_inversion(
     steps: int,
     depth: int,
     *,
-    refine: int = REFINE,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> Tensor:
     """Last point of `ddim_trajectory`: xt [1, C, h, w]; its arguments are those of
     `ddim_trajectory`."""
-    return ddim_trajectory(denoiser, schedule, x0, context, steps, depth, refine=refine)[-1]
+    return ddim_trajectory(
+        denoiser,
+        schedule,
+        x0,
+        context,
+        steps,
+        depth,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )[-1]
 
 
 @torch.no_grad()
@@ -46,7 +61,8 @@ def ddim_trajectory(
     steps: int,
     depth: int,
     *,
-    refine: int = REFINE,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
     noise: Callable[[Tensor], Tensor] = lambda eps: eps,
 ) -> list[Tensor]:
     """x0 and the xt of `depth` of `steps` DDIM steps up, from each of which sampling under the same
@@ -57,8 +73,9 @@ def ddim_trajectory(
 
         xt = (a / a_prev) x_prev + (s - a s_prev / a_prev) eps(xt, t)
 
-    with eps at the xt that is looked for, so by fixed-point iteration (Pan et al. 2023, AIDI),
-    started with the eps of the step before. Stock inverse schedulers take eps at x_prev and t
+    with eps at the xt that is looked for, so by fixed-point iteration (Pan et al. 2023, AIDI).
+    It starts with eps extrapolated from the two steps before, and ends where eps settles: first
+    steps, in which eps changes most, take more iterations than later ones. Stock inverse schedulers take eps at x_prev and t
     instead, one step behind, and do not come back to the image.
 
     Args:
@@ -69,7 +86,8 @@ def ddim_trajectory(
         context: Handed to the denoiser.
         steps: DDIM steps of the full trajectory.
         depth: Number of these steps to go up.
-        refine: Fixed-point iterations per step.
+        tolerance: Mean change of every image's eps below which a step's iterations end.
+        max_iterations: Fixed-point iterations of a step at most, from 1.
         noise: Changes the eps with which a step is taken at last.
     """
     times = schedule.timesteps(steps).flip(0)[:depth]
@@ -77,13 +95,20 @@ def ddim_trajectory(
     xt = x0
     latents = [x0]
     eps = schedule.split(denoiser(xt, times[0], context), xt, times[0])[1]
+    history: list[Tensor] = []
     for t in times:
         (a, s), (a_prev, s_prev) = schedule.scales(t, xt), _before(schedule, int(t) - stride, xt)
         fixed = a / a_prev * xt
         slope = s - a * s_prev / a_prev
-        for _ in range(refine):
-            xt = fixed + slope * eps
+        if len(history) > 1:
+            eps = 2 * history[-1] - history[-2]
+        for _ in range(max_iterations):
+            before = eps
+            xt = fixed + slope * before
             eps = schedule.split(denoiser(xt, t, context), xt, t)[1]
+            if (eps - before).abs().mean((1, 2, 3)).max() < tolerance:
+                break
+        history = [*history[-1:], eps]
         xt = fixed + slope * noise(eps)
         latents.append(xt)
     return latents

@@ -16,7 +16,7 @@ from latentdrift.edit.core.task import Inverted
 from latentdrift.errors import InputError
 from latentdrift.storage import Cache, key
 
-FORMAT = 2
+FORMAT = 3
 """Changes when inversions of the same settings become other ones."""
 
 
