@@ -4,7 +4,6 @@ next."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from latentdrift.attributes.specification import (
     AttributeValue,
@@ -83,14 +82,17 @@ def pair(
     source, target = states(
         attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
     )
-    options: dict[str, Any] = {
-        "style": style,
-        "index": index,
-        "patient_info": patient_info,
-        "age_encoding": age_encoding,
-    }
-    before = sentence(describe, source, **options)
-    after = sentence(describe, target, **options)
+    before, after = (
+        sentence(
+            describe,
+            state,
+            style=style,
+            index=index,
+            patient_info=patient_info,
+            age_encoding=age_encoding,
+        )
+        for state in (source, target)
+    )
     if before == after:
         raise OptionError(
             f"the edit changes nothing: both prompts read '{before}'; set, add or remove something "
@@ -167,13 +169,16 @@ def single_changes(
     remove: Iterable[str] = (),
     spec: Spec | None = None,
     negate_findings: bool = False,
-    **manner: Any,
+    style: str = "simple",
+    index: int = 0,
+    patient_info: bool = True,
+    age_encoding: str = "numerical",
 ) -> list[str]:
     """Sentences with one change each, for editors that apply changes one by one.
 
     Args:
         describe, attributes, changes, add, remove, spec, negate_findings: As of `pair`.
-        manner: Style, index, patient_info and age_encoding, as of `pair`.
+        style, index, patient_info, age_encoding: As of `pair`.
 
     Raises:
         OptionError: As `pair`.
@@ -187,14 +192,27 @@ def single_changes(
             stated = [
                 entry for entry in split_findings(source["findings"]) if entry != f"no {finding}"
             ]
-            one: dict[str, Any] = {
-                side: (finding,),
-                "spec": spec,
-                "negate_findings": negate_findings,
-            }
-            single.append(states({**source, "findings": "|".join(stated)}, {}, **one)[1])
-    before = sentence(describe, source, **manner)
-    return [after for state in single if (after := sentence(describe, state, **manner)) != before]
+            _, target = states(
+                {**source, "findings": "|".join(stated)},
+                {},
+                add=(finding,) if side == "add" else (),
+                remove=(finding,) if side == "remove" else (),
+                spec=spec,
+                negate_findings=negate_findings,
+            )
+            single.append(target)
+    before, *afters = (
+        sentence(
+            describe,
+            state,
+            style=style,
+            index=index,
+            patient_info=patient_info,
+            age_encoding=age_encoding,
+        )
+        for state in (source, *single)
+    )
+    return [after for after in afters if after != before]
 
 
 def sentence_sets(
@@ -207,7 +225,9 @@ def sentence_sets(
     remove: Iterable[str] = (),
     spec: Spec | None = None,
     negate_findings: bool = False,
-    **manner: Any,
+    style: str = "diverse",
+    patient_info: bool = True,
+    age_encoding: str = "numerical",
 ) -> tuple[list[str], list[str]]:
     """Wordings of an image before and after an edit, for editors that use the difference of their
     means.
@@ -215,7 +235,7 @@ def sentence_sets(
     Args:
         describe, attributes, changes, add, remove, spec, negate_findings: As of `pair`.
         n: Number of wordings.
-        manner: Style and age_encoding, as of `sentences`.
+        style, patient_info, age_encoding: As of `sentences`.
 
     Returns:
         n sentences before, and n after the edit.
@@ -226,7 +246,10 @@ def sentence_sets(
     both = states(
         attributes, changes, add=add, remove=remove, spec=spec, negate_findings=negate_findings
     )
-    befores, afters = (sentences(describe, state, n, **manner) for state in both)
+    befores, afters = (
+        sentences(describe, state, n, style, patient_info=patient_info, age_encoding=age_encoding)
+        for state in both
+    )
     return befores, afters
 
 

@@ -137,12 +137,3 @@ class Manner:
     def _caption(self, row: Mapping[str, Any]) -> str:
         """The text of a row, in one line; nothing where prompts are templates."""
         return " ".join(str(row.get(self.caption)).split()) if self.caption else ""
-
-    @property
-    def of_edit(self) -> dict[str, Any]:
-        """Options of `pair`; an edit states all known attributes even where training did not."""
-        return {
-            "style": self.style,
-            "age_encoding": self.age_encoding,
-            "negate_findings": self.negate_findings,
-        }

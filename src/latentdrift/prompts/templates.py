@@ -4,7 +4,6 @@ empty."""
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from latentdrift.attributes.specification import AttributeValues
 from latentdrift.errors import OptionError, unknown
@@ -86,7 +85,13 @@ def sentence(
 
 
 def sentences(
-    describe: str, attributes: AttributeValues, n: int, style: str = "diverse", **manner: Any
+    describe: str,
+    attributes: AttributeValues,
+    n: int,
+    style: str = "diverse",
+    *,
+    patient_info: bool = True,
+    age_encoding: str = "numerical",
 ) -> list[str]:
     """n different wordings of one meaning, for editors that take the mean over a set
     (pix2pix-zero).
@@ -96,7 +101,7 @@ def sentences(
         attributes: As in `sentence`.
         n: Number of sentences.
         style: A row of TEMPLATES.
-        manner: `patient_info` and `age_encoding`, as in `sentence`.
+        patient_info, age_encoding: As in `sentence`.
 
     Raises:
         OptionError: The style has not so many; the less is known, the more of its wordings are the
@@ -105,7 +110,14 @@ def sentences(
     if style not in TEMPLATES:
         raise unknown("prompt style", style, TEMPLATES)
     every = [
-        sentence(describe, attributes, style=style, index=index, **manner)
+        sentence(
+            describe,
+            attributes,
+            style=style,
+            index=index,
+            patient_info=patient_info,
+            age_encoding=age_encoding,
+        )
         for index in range(len(TEMPLATES[style]))
     ]
     different = list(dict.fromkeys(every))

@@ -168,7 +168,7 @@ class EditPlan:
         }
         describe = self.info.describe
         manner = self.info.prompt.manner()
-        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.attributes}
+        spec = self.info.attributes
         if self.instruction and not (
             changes or self.add or self.remove
         ):  # what should come of it is not known
@@ -177,7 +177,17 @@ class EditPlan:
             )
             target = ""
         else:
-            source, target = prompts.pair(describe, known, changes, **wording, **manner.of_edit)
+            source, target = prompts.pair(
+                describe,
+                known,
+                changes,
+                add=self.add,
+                remove=self.remove,
+                spec=spec,
+                style=manner.style,
+                age_encoding=manner.age_encoding,
+                negate_findings=manner.negate_findings,
+            )
         recorded = {
             "editor": self.editor,
             "changes": changes,
@@ -191,7 +201,7 @@ class EditPlan:
             return Request(
                 entry, source, target, self.instruction, change_facts=recorded, step=step or {}
             )
-        before, after = prompts.states(known, changes, **wording)
+        before, after = prompts.states(known, changes, add=self.add, remove=self.remove, spec=spec)
         instruction = prompts.instruction(
             describe, before, after, manner.instruction or "numerical"
         )
@@ -208,15 +218,33 @@ class EditPlan:
         says = EDITORS[self.editor].says
         if says == "prompts":
             return request
-        wording: Any = {"add": self.add, "remove": self.remove, "spec": self.info.attributes}
-        wording |= self.info.prompt.manner().of_edit
+        spec = self.info.attributes
+        manner = self.info.prompt.manner()
         describe = self.info.describe
         if says == "parts":
-            return replace(
-                request, parts=prompts.single_changes(describe, known, changes, **wording)
+            parts = prompts.single_changes(
+                describe,
+                known,
+                changes,
+                add=self.add,
+                remove=self.remove,
+                spec=spec,
+                style=manner.style,
+                age_encoding=manner.age_encoding,
+                negate_findings=manner.negate_findings,
             )
+            return replace(request, parts=parts)
         sentences = prompts.sentence_sets(
-            describe, known, changes, n=self.sentences, **wording | {"style": "diverse"}
+            describe,
+            known,
+            changes,
+            n=self.sentences,
+            add=self.add,
+            remove=self.remove,
+            spec=spec,
+            style="diverse",
+            age_encoding=manner.age_encoding,
+            negate_findings=manner.negate_findings,
         )
         return replace(request, sentences=sentences)
 

@@ -222,8 +222,13 @@ class EditRun:
                 f"`reverse` edits back to the {unknown[0]} of image {entry.name}, which is not "
                 "known; give it with `given`, or leave `reverse` out"
             )
-        wording: Any = {"add": change.add, "remove": change.remove, "spec": change.info.attributes}
-        before, after = prompts.states(entry.attributes, changes, **wording)
+        before, after = prompts.states(
+            entry.attributes,
+            changes,
+            add=change.add,
+            remove=change.remove,
+            spec=change.info.attributes,
+        )
         read = partial(_edited_subject, entry, self.folder(request) / "counterfactual.png", after)
         undone = replace(
             change,
