@@ -4,10 +4,8 @@ READING AT `run`."""
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from typing import Any
 
@@ -28,6 +26,7 @@ from latentdrift.study.benchmarks.variant_metrics import Judge
 from latentdrift.study.drift.drift_report import write_search
 from latentdrift.study.drift.search import load_fit, search
 from latentdrift.study.model_images import draw_images, prompts_of_rows
+from latentdrift.study.worker_processes import run_in_processes
 
 MAX_STRIP_IMAGES = 8  # synthetic pictures kept of each variant
 
@@ -58,9 +57,7 @@ def _each(bench: Bench, cells: Sequence[Cell]) -> Iterator[None]:
             run(bench, cell)
             yield
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, bench, cell) for cell in cells]):
-            yield future.result()
+    yield from run_in_processes(run, bench, cells, workers)
 
 
 def run(bench: Bench, cell: Cell) -> None:

@@ -7,22 +7,19 @@ neither on how many processes there are nor on which points are there already.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from latentdrift.data.images.image_writers import write_png
-from latentdrift.errors import ResourceError
 from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 from latentdrift.storage import Results, written
 from latentdrift.study.drift.image_statistics import Numbers, compare
+from latentdrift.study.worker_processes import run_in_processes
 
 Draw = Callable[[float], tuple[np.ndarray, Numbers]]
 """delta -> one synthetic picture [R, R, 3] uint8 to show, and the numbers of all that were
@@ -96,17 +93,7 @@ class CurvePoints:
                 self.make(draw, delta)
                 yield
             return
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (self,))
-        try:
-            for future in as_completed([pool.submit(_make, delta) for delta in deltas]):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise ResourceError(
-                f"one of {workers} processes was killed, most likely for lack of memory: each "
-                "holds a model of its own; take fewer `workers`, finished points are kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from run_in_processes(_make, self, deltas, workers)
 
 
 def _name(delta: float) -> str:
@@ -114,18 +101,13 @@ def _name(delta: float) -> str:
     return f"{delta:+.6f}"
 
 
-_here: dict[str, Any] = {}
-"""State of a worker process: `points`, and `draw` once it is open."""
+_opened: dict[Path, Draw] = {}
+"""Loaded model of a worker process, by the folder of its points."""
 
 
-def _begin(points: CurvePoints) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # an interrupted process ends without a traceback of its own
-    _here["points"] = points
-
-
-def _make(delta: float) -> None:
-    if "draw" not in _here:
-        _here["draw"] = _here["points"].open()
-    _here["points"].make(_here["draw"], delta)
+def _make(points: CurvePoints, delta: float) -> None:
+    """Make a point in a worker process, which loads the model once."""
+    folder = points.results.folder
+    if folder not in _opened:
+        _opened[folder] = points.open()
+    points.make(_opened[folder], delta)
