@@ -643,22 +643,35 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
     from latentdrift.study.audit import audit as study
 
     cohort = Cohort.load(options.cohort)
+    model = load_model(options)
+    inputs = {
+        "base": model.base.hash,
+        "adapters": model.adapter_records,
+        "cohort": cohort.fingerprint,
+    }
+    files = {"file": str(options.out / "audit.json"), "page": str(options.out / "audit.html")}
+    if all(Path(file).is_file() for file in files.values()) and record.is_of(
+        options.out, "audit", options, inputs
+    ):
+        before = record.read(options.out)["results"]
+        _log_audit(before)
+        return {**files, **before, "already finished": True}
     with bar("audit", quiet=quiet) as report:
-        result = study.audit(
-            load_model(options), lambda info: _base_of(options, info), cohort, options, report
-        )
+        result = study.audit(model, lambda info: _base_of(options, info), cohort, options, report)
     study.write_audit(options.out, result)
+    _log_audit(result)
+    summary = {name: result[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
+    record.write(options.out, "audit", options, inputs=inputs, results=summary)
+    return {**files, **summary}
+
+
+def _log_audit(result: Mapping[str, Any]) -> None:
+    """Log the verdict of an audit, and a warning where the cohort is not the adapter's own."""
+    from latentdrift.study.audit.audit import OTHERS
+
     log.info(result["verdict"]["sentence"])
     if not result["matches"]:
-        log.warning(study.OTHERS)
-    summary = {name: result[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
-    inputs = {"base": result["base"]["hash"], "cohort": cohort.fingerprint}
-    record.write(options.out, "audit", options, inputs=inputs, results=summary)
-    return {
-        "file": str(options.out / "audit.json"),
-        "page": str(options.out / "audit.html"),
-        **summary,
-    }
+        log.warning(OTHERS)
 
 
 def _base_of(options: config.AuditOptions, info: AdapterInfo) -> Model:
@@ -771,22 +784,32 @@ def export(options: config.ExportOptions, quiet: bool = False) -> Result:
     """Write an adapter as the files that another tool loads."""
     from latentdrift.adapt.interop.exports import export as write
 
+    is_repeated = options.out.is_dir() and any(options.out.iterdir())  # or `write` refuses it
     files = write(options.adapter, options.to, options.out, base=options.base)
-    return {"folder": str(options.out), "files": files}
+    result = {"folder": str(options.out), "files": files}
+    return {**result, "already finished": True} if is_repeated else result
 
 
 def adopt(options: config.AdoptOptions, quiet: bool = False) -> Result:
     """Make an adapter from a file of another tool."""
     from latentdrift.adapt.interop.importer import adopt as bring_in
+    from latentdrift.adapt.interop.importer import finished
     from latentdrift.model.base import Base
 
     base = Base.load(options.base, device=options.device, precision="fp32")
-    info = bring_in(base, options.file, options.out / "adapter", options.token, options.hint)
+    inputs = {"base": base.hash}
+    folder = options.out / "adapter"
+    is_equal = record.is_of(options.out, "adopt", options, inputs)
+    before = finished(options.file, folder, record.read(options.out)) if is_equal else None
+    info = before or bring_in(base, options.file, folder, options.token, options.hint)
     adopted = info.adopted.to_dict() if info.adopted else {}
-    results = {"adopted": adopted, "outputs": record.outputs(options.out / "adapter")}
-    record.write(options.out, "adopt", options, inputs={"base": base.hash}, results=results)
     summary = {"is": adopted["format"], "method": info.method, "words": list(info.tokens)}
-    return {"adapter": str(options.out / "adapter"), **summary}
+    result = {"adapter": str(folder), **summary}
+    if before:
+        return {**result, "already finished": True}
+    results = {"adopted": adopted, "outputs": record.outputs(folder)}
+    record.write(options.out, "adopt", options, inputs=inputs, results=results)
+    return result
 
 
 def phantom(options: config.PhantomOptions, quiet: bool = False) -> Result:

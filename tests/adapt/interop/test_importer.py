@@ -12,6 +12,8 @@ from foreign_files import MIXED, kohya, load, random_changes, same, words
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from latentdrift import config, service
+from latentdrift.adapt.interop import importer
 from latentdrift.adapt.interop.importer import adopt
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import lora, textual_inversion
@@ -80,3 +82,31 @@ def test_what_is_no_weights_is_said(
     (tmp_path / "base" / "unet" / "diffusion_pytorch_model.safetensors").write_text(text)
     with pytest.raises(BaseModelError, match=f"diffusion_pytorch_model.safetensors is {what}"):
         load(tmp_path / "base")
+
+
+def test_adopt_and_export_say_what_is_finished(
+    tiny_base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "word.safetensors"
+    save_file({"<a>": words()}, file)
+    adopting = config.AdoptOptions(
+        file=file, base=str(tiny_base_folder), out=tmp_path / "run", device="cpu"
+    )
+    first = service.run("adopt", adopting)
+    with monkeypatch.context() as patch:
+        patch.setattr(importer, "apply_file", lambda *_: pytest.fail("the file was applied again"))
+        assert service.run("adopt", adopting) == {**first, "already finished": True}
+
+    exporting = config.ExportOptions(
+        adapter=str(tmp_path / "run"), to="diffusers", out=tmp_path / "out"
+    )
+    exported = service.run("export", exporting)
+    assert "already finished" not in first and "already finished" not in exported
+    assert service.run("export", exporting) == {**exported, "already finished": True}
+
+    (next((tmp_path / "run" / "adapter").glob("*.safetensors"))).unlink()
+    with pytest.raises(OptionError, match=r"adapter is there and not empty"):
+        service.run("adopt", adopting)
+    save_file({"<a>": words() + 1}, file)
+    with pytest.raises(OptionError, match=r"adapter is there and not empty"):
+        service.run("adopt", adopting)

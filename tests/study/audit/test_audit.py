@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import torch
 from fits import short_fit
 from gaussian import sd_schedule
 from infos import info_of
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter
 
 from latentdrift import config, service
+from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches.latent_cache import Moments
 from latentdrift.data.cohort.cohort import Cohort, write_cohort
 from latentdrift.data.phantom import phantom
@@ -210,6 +214,36 @@ def test_the_same_audit_gives_the_same_numbers(study: Path, tmp_path: Path) -> N
     assert (tmp_path / "a" / "audit.json").read_text() == (
         tmp_path / "b" / "audit.json"
     ).read_text()
+
+
+def test_a_finished_audit_is_not_computed_again(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study / "run", tmp_path / "run")
+    options = config.AuditOptions(
+        adapter=str(tmp_path / "run"),
+        cohort=study / "mine",
+        out=tmp_path / "audit",
+        draws=4,
+        bootstrap=10,
+        precision="fp32",
+        device="cpu",
+    )
+    first = service.run("audit", options, quiet=True)
+    made = (tmp_path / "audit" / "audit.json").stat().st_mtime_ns
+    assert "already finished" not in first
+    assert service.run("audit", options, quiet=True) == {**first, "already finished": True}
+    assert (tmp_path / "audit" / "audit.json").stat().st_mtime_ns == made
+
+    more = options.model_copy(update={"draws": 5})
+    assert "already finished" not in service.run("audit", more, quiet=True)
+    weights = METHODS["full"].file_in(tmp_path / "run" / "adapter")
+    tensors = load_file(weights)
+    changed = {name: tensor * 1.01 for name, tensor in tensors.items()}
+    with safe_open(weights, "pt") as file:
+        save_file(changed, weights, metadata=file.metadata())
+    assert "already finished" not in service.run("audit", more, quiet=True)
+    (tmp_path / "audit" / "audit.html").unlink()
+    assert "already finished" not in service.run("audit", more, quiet=True)
+    assert service.run("audit", more, quiet=True)["already finished"]
 
 
 def test_bases_and_one_sided_cohorts_are_refused(

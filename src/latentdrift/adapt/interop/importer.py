@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from latentdrift import record
 from latentdrift.adapt.adapters.adapter import write_adapter
@@ -116,11 +118,34 @@ def adopt(
     adapted, info = apply_file(base, path, token, hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         plain = json.loads(json.dumps(info.to_dict()))
-        if (folder / NAME).is_file() and read_info(folder).to_dict() == plain:
+        is_whole = (folder / NAME).is_file() and METHODS[str(info.method)].file_in(folder).is_file()
+        if is_whole and read_info(folder).to_dict() == plain:
             return info  # made by the same command, which did not come to its end
         raise OptionError(f"{folder} is there and not empty; give a new folder as `out`")
     write_adapter(folder, adapted, METHODS[str(info.method)], info, None)
     return info
+
+
+def finished(path: Path, folder: Path, recorded: Mapping[str, Any]) -> AdapterInfo | None:
+    """Adapter that an earlier `adopt` has made of an unchanged file.
+
+    Args:
+        path: File of another tool, or the folder that holds it.
+        folder: Adapter folder.
+        recorded: Content of record.json of the earlier `adopt`.
+
+    Returns:
+        Content of adapter.json; None where file or adapter differ from the record.
+    """
+    file = find(path)
+    results = recorded["results"]
+    if file is None or not (folder / NAME).is_file():
+        return None
+    info = read_info(folder)
+    source = record.sha256(file)
+    is_same_file = info.adopted is not None and info.adopted.sha256 == source
+    is_same_adapter = record.outputs(folder) == results.get("outputs")
+    return info if is_same_file and is_same_adapter else None
 
 
 def _open(path: Path) -> Foreign:
