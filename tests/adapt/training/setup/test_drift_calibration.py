@@ -3,6 +3,7 @@ fits whose answer is known."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from latentdrift.model.drift import Drift, Group
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import first_time, run
 from latentdrift.sample.start_override import restart
+from latentdrift.study.model_images import prompts_of_split
 
 M = torch.tensor([1.0, -0.5], dtype=torch.float64)
 PICTURES = drift_calibration.PICTURES
@@ -186,31 +188,42 @@ def test_every_method_is_calibrated_and_trained_as_without(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_users_calibrate")
-def test_drawn_again_its_pictures_are_as_bright_as_those_learned_from(tmp_path: Path) -> None:
+def test_a_calibrated_start_makes_images_as_bright_as_those_learned_from(tmp_path: Path) -> None:
+    """Scans at half the brightness that the base knows, and a fit of too few steps to learn it.
+
+    Images from plain starts miss the mean of the training latents by 13 standard errors, so that
+    the test does not measure the chance of its 24 images. Phantoms at their own brightness cannot
+    show it: the base draws them as bright as they are (docs/latent-drifting.md).
+    """
     scans = write_phantom(tmp_path / "scans", kind="brain", patients=24, visits=1, size=128, seed=0)
-    options = ImportOptions(
-        source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=tmp_path / "cohort"
+    importing = ImportOptions(
+        source=scans,
+        table=scans / "table.csv",
+        map=scans / "map.yaml",
+        out=tmp_path / "cohort",
+        window="0,8190",  # the phantoms' values end at 4095
     )
-    cohort = import_cohort(options)
+    cohort = import_cohort(importing)
     base = Base.load("pocket", device="cpu", precision="fp32")
-    asked = FitOptions(
-        cohort=tmp_path / "cohort", out=tmp_path / "run", method="full", steps=30, preview_every=0
+    fitting = FitOptions(
+        cohort=tmp_path / "cohort", out=tmp_path / "run", method="full", steps=10, preview_every=0
     )
-    made = fit(base, cohort, asked, tmp_path / "run", quiet=True)
+    made = fit(base, cohort, fitting, tmp_path / "run", quiet=True)
     adapted = load_adapter(made.adapter, precision="fp32")
-    told = made.info.to_dict()["drift"]["calibration"]
+    calibration = made.info.to_dict()["drift"]["calibration"]
+    wanted = torch.tensor(calibration["wanted_mean"], dtype=torch.float64)
+    prompts = prompts_of_split(adapted, cohort, "train", 24)
     sampling = SamplingOptions(seed=5, steps=25, resolution=128)
-    prompts = dict.fromkeys(range(24), "a brain MRI")
-    wanted = torch.tensor(told["wanted_mean"], dtype=torch.float64)
-    far, near = (
-        (
-            channel_means(
-                adapted.base, drift, prompts, sampling, None, None, lambda done, all: None
-            )[1].mean(0)
-            - wanted
-        ).norm()
-        for drift in (adapted.drift.plain, adapted.drift)
-    )
+
+    def images_of(drift: Drift) -> torch.Tensor:
+        quiet = lambda done, all: None  # noqa: E731
+        return channel_means(adapted.base, drift, prompts, sampling, None, None, quiet)[1]
+
+    plain = images_of(adapted.drift.plain)
+    standard_error = plain.std(0).norm() / math.sqrt(len(plain))
+    far = (plain.mean(0) - wanted).norm()
+    near = (images_of(adapted.drift).mean(0) - wanted).norm()
+    assert far > 8 * standard_error
     assert near < far / 2
 
 
