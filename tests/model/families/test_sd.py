@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,25 @@ def test_an_eight_pixel_autoencoder_and_a_tiny_one_fit(tmp_path: Path) -> None:
     assert mean.shape == (2, 4, 4, 4) and not std.any()
     assert base.decode(mean).shape == x.shape
     assert base.features(x).shape == (2, 32)  # mean and spread of 16 channels
+
+
+STOCK = """
+import logging, sys
+from diffusers import DDIMScheduler
+from latentdrift.model.base import Base
+base = Base.load(sys.argv[1], device="cpu", precision="fp32")
+pipe = base.family.stock_pipeline(base, DDIMScheduler.from_config(base.schedule.config))
+logging.getLogger("transformers.utils.import_utils").warning("another warning")
+print(type(pipe).__name__)
+"""
+
+
+def test_a_stock_pipeline_does_not_warn_of_processors_that_it_lacks(tiny_base_folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOCK, str(tiny_base_folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "StableDiffusionPipeline\n"
+    assert "torchvision" not in done.stderr and "another warning" in done.stderr

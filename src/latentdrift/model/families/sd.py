@@ -5,7 +5,9 @@ Rombach et al. 2022. The shapes of other sizes (`pocket`, tiny test bases) are t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,9 +69,9 @@ class StableDiffusion(Family):
         """Load autoencoder, text encoder, tokenizer and U-Net; see `Family.load`."""
         import diffusers
         from transformers import CLIPTextModel
-        from transformers.utils import logging
+        from transformers.utils import logging as progress
 
-        logging.disable_progress_bar()  # a bar per component, in milliseconds
+        progress.disable_progress_bar()  # a bar per component, in milliseconds
         vae = _load_autoencoder(folder, variants["vae"], dtype)
         unet = model_files.load_complete(
             diffusers.UNet2DConditionModel, folder / UNET, variants[UNET], torch_dtype=dtype
@@ -104,11 +106,12 @@ class StableDiffusion(Family):
         """`StableDiffusionPipeline`, or InstructPix2Pix's for a U-Net that reads a source."""
         import diffusers
 
-        kind = (
-            diffusers.StableDiffusionInstructPix2PixPipeline
-            if self.reads_source(parts)
-            else diffusers.StableDiffusionPipeline
-        )
+        with _no_torchvision_warning():
+            kind = (
+                diffusers.StableDiffusionInstructPix2PixPipeline
+                if self.reads_source(parts)
+                else diffusers.StableDiffusionPipeline
+            )
         return kind(
             vae=parts.vae,
             text_encoder=parts.text_encoders[TEXT_ENCODER],
@@ -319,6 +322,24 @@ def _autoencoder_class(folder: Path) -> str:
             f"the autoencoder of base folder {folder} is a {name}; known: {', '.join(AUTOENCODERS)}"
         )
     return str(name)
+
+
+@contextmanager
+def _no_torchvision_warning() -> Iterator[None]:
+    """Leave out the warning of transformers that image processors do without torchvision.
+
+    Pipelines import the processors of the safety checker and of image prompts, and use neither.
+    """
+    logger = logging.getLogger("transformers.utils.import_utils")
+    logger.addFilter(_is_not_about_torchvision)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_not_about_torchvision)
+
+
+def _is_not_about_torchvision(record: logging.LogRecord) -> bool:
+    return "requires torchvision" not in record.getMessage()
 
 
 def _load_autoencoder(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
