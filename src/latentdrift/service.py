@@ -141,13 +141,13 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
 
     cohort = Cohort.load(options.cohort)
     out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
-    summary = write_inspection(cohort, out)
-    for warning in summary["warnings"]:
+    inspection = write_inspection(cohort, out)
+    for warning in inspection.warnings:
         log.warning(warning)
     return {
         "page": str(out / "inspect.html"),
-        "images": summary["images"],
-        "warnings": summary["warnings"],
+        "images": inspection.images,
+        "warnings": inspection.warnings,
     }
 
 

@@ -92,9 +92,9 @@ def test_inspect_names_the_copy_and_no_stranger(brains: list[np.ndarray], tmp_pa
     cohort = write_cohort(
         tmp_path / "cohort", zip(stored, rows, strict=True), {"describe": "brain MRI"}
     )
-    (pair,) = inspect(cohort)["leaks"]["near_duplicates"]
-    assert set(pair["files"]) == {f"images/{COPIED:06d}.png", f"images/{N:06d}.png"}
-    assert pair["splits"] == ["train", "test"] and pair["correlation"] > SAME
+    (pair,) = inspect(cohort).leaks.near_duplicates
+    assert set(pair.files) == {f"images/{COPIED:06d}.png", f"images/{N:06d}.png"}
+    assert pair.splits == ["train", "test"] and pair.correlation > SAME
 
 
 def texture(number: int) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_copies_that_thumbnails_miss_stay_together(imported: tuple[Cohort, dict[
 def test_inspect_finds_nothing_after_such_an_import(
     imported: tuple[Cohort, dict[str, str]],
 ) -> None:
-    assert inspect(imported[0])["leaks"]["near_duplicates"] == []
+    assert inspect(imported[0]).leaks.near_duplicates == []
 
 
 def test_of_too_many_pairs_those_most_alike_are_looked_at() -> None:

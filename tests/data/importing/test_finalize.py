@@ -43,7 +43,7 @@ def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure
         f"values up to {2**bits - 1} of" in warning
         and f"nearly black; import them with `window={window}`" in warning
     )
-    assert warning in summary(cohort.info, []) and warning in inspect(cohort)["warnings"]
+    assert warning in summary(cohort.info, []) and warning in inspect(cohort).warnings
     shutil.rmtree(tmp_path / "cohort")
     assert taken_from(tmp_path, window=window).info["warnings"] == []
 

@@ -244,7 +244,7 @@ def test_several_modalities_are_named_and_one_can_be_taken(tmp_path: Path) -> No
     sentence = (
         "The images are of 2 modalities (2 X-ray, 1 CT); `keep_rows` in the map takes one of them."
     )
-    assert sentence in summary(cohort.info) and sentence in inspect(cohort)["warnings"]
+    assert sentence in summary(cohort.info) and sentence in inspect(cohort).warnings
     (tmp_path / "m.yaml").write_text(
         "file: file\nmodality: modality\nkeep_rows: {modality: x-ray}\n"
     )

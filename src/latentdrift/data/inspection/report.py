@@ -11,6 +11,11 @@ import numpy as np
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.letterbox import Fit
+from latentdrift.data.inspection.results import (
+    CategoryAttribute,
+    Inspection,
+    NumberAttribute,
+)
 from latentdrift.data.inspection.statistics import inspect
 from latentdrift.display import html_report
 from latentdrift.display.counting import count
@@ -25,7 +30,7 @@ TILE = 160
 """Pixels of a contact sheet image's side."""
 
 
-def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
+def write_inspection(cohort: Cohort, out: Path) -> Inspection:
     """Write `inspect.html` and `inspect.json`.
 
     Args:
@@ -33,32 +38,35 @@ def write_inspection(cohort: Cohort, out: Path) -> dict[str, Any]:
         out: Folder to write into.
 
     Returns:
-        Content of inspect.json, from `inspect`.
+        Result of `inspect`.
     """
     inspection = inspect(cohort)
     html_report.write_page(
         out / "inspect.html", f"Cohort: {cohort.describe}", _blocks(cohort, inspection)
     )
-    text = json.dumps(inspection, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(inspection.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(out / "inspect.json", text + "\n")
     return inspection
 
 
-def _blocks(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Block]:
+def _blocks(cohort: Cohort, inspection: Inspection) -> list[html_report.Block]:
     people = (
-        f" of {count(inspection['patients'], 'patient')}"
-        if inspection["patients"]
+        f" of {count(inspection.patients, 'patient')}"
+        if inspection.patients
         else ", patients unknown"
     )
     return [
         html_report.text(
-            f"{count(inspection['images'], 'image')}{people}. "
-            f"Fingerprint {inspection['fingerprint'][:16]}."
+            f"{count(inspection.images, 'image')}{people}. "
+            f"Fingerprint {inspection.fingerprint[:16]}."
         ),
         html_report.lights(_lights(inspection)),
         html_report.heading("Splits"),
         html_report.table(
-            [{"split": split, **numbers} for split, numbers in inspection["splits"].items()],
+            [
+                {"split": split, "images": size.images, "patients": size.patients}
+                for split, size in inspection.splits.items()
+            ],
             caption=_split_caption(cohort),
         ),
         html_report.heading("Attributes"),
@@ -68,10 +76,10 @@ def _blocks(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Bloc
         html_report.heading("Intensities and sizes"),
         _intensities(inspection),
         html_report.table(
-            _counts("size", inspection["sizes"])
-            + _counts("spacing (mm)", inspection["spacing_mm"])
-            + _counts("bits", inspection["bits"])
-            + _counts("window", inspection["intensity"]["windows"])
+            _counts("size", inspection.sizes)
+            + _counts("spacing (mm)", inspection.spacing_mm)
+            + _counts("bits", inspection.bits)
+            + _counts("window", inspection.intensity.windows)
         ),
         *_left_out(inspection),
         *_near_duplicates(cohort, inspection),
@@ -80,17 +88,17 @@ def _blocks(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Bloc
     ]
 
 
-def _lights(inspection: dict[str, Any]) -> list[tuple[str, html_report.Colour, str]]:
-    leak = inspection["leaks"]
+def _lights(inspection: Inspection) -> list[tuple[str, html_report.Colour, str]]:
+    leak = inspection.leaks
     rows: list[tuple[str, html_report.Colour, str]] = [
         _light(
             "patients",
-            len(leak["patients"]),
+            len(leak.patients),
             "red",
             "No patient is in two splits.",
             "patient",
         )
-        if inspection["patients"]
+        if inspection.patients
         else (
             "patients",
             "grey",
@@ -98,14 +106,14 @@ def _lights(inspection: dict[str, Any]) -> list[tuple[str, html_report.Colour, s
         ),
         _light(
             "copies",
-            len(leak["pixels"]),
+            len(leak.pixels),
             "red",
             "No picture is in two splits.",
             "image",
         ),
         _light(
             "near-duplicates",
-            len(leak["near_duplicates"]),
+            len(leak.near_duplicates),
             "amber",
             "No pair lies in two splits.",
             "pair",
@@ -113,7 +121,7 @@ def _lights(inspection: dict[str, Any]) -> list[tuple[str, html_report.Colour, s
     ]
     return rows + [
         ("note", "amber", sentence)
-        for sentence in inspection["warnings"]
+        for sentence in inspection.warnings
         if "In more than one split" not in sentence
     ]
 
@@ -134,34 +142,34 @@ def _split_caption(cohort: Cohort) -> str:
     return f"Split by {split['by']}{label}, seed {split['seed']}." if "by" in split else ""
 
 
-def _attributes(inspection: dict[str, Any]) -> list[html_report.Block]:
+def _attributes(inspection: Inspection) -> list[html_report.Block]:
     numbers = [
-        {"attribute": name, "split": part, **numbers}
-        for name, attribute in inspection["attributes"].items()
-        for part, numbers in attribute.get("by_split", {}).items()
+        {"attribute": name, "split": part, **summary.to_dict()}
+        for name, attribute in inspection.attributes.items()
+        if isinstance(attribute, NumberAttribute)
+        for part, summary in attribute.by_split.items()
     ]
     words = [
         {"attribute": name, "value": word, **counts}
-        for name, attribute in inspection["attributes"].items()
-        for word, counts in attribute.get("counts", {}).items()
+        for name, attribute in inspection.attributes.items()
+        if isinstance(attribute, CategoryAttribute)
+        for word, counts in attribute.counts.items()
     ]
-    missing = [
-        {"column": name, "missing": number} for name, number in inspection["missing"].items()
-    ]
+    missing = [{"column": name, "missing": number} for name, number in inspection.missing.items()]
     tables = ((words, "Images with each value"), (numbers, "Numbers"), (missing, "Empty cells"))
     blocks = [html_report.table(rows, caption=caption) for rows, caption in tables if rows]
     return blocks or [html_report.text("None: every prompt is the same.")]
 
 
-def _ages_and_visits(inspection: dict[str, Any]) -> list[html_report.Block]:
+def _ages_and_visits(inspection: Inspection) -> list[html_report.Block]:
     blocks = []
-    visits = inspection["visits"]
+    visits = inspection.visits
     figure, axes = html_report.figure(columns=3, width=9.6)
-    if inspection["ages"]:
-        edges = np.array(inspection["ages"]["edges"])
+    if inspection.ages:
+        edges = np.array(inspection.ages.edges)
         base = np.zeros(len(edges) - 1)
         for split in SPLITS:
-            counts = np.array(inspection["ages"]["counts"][split])
+            counts = np.array(inspection.ages.counts[split])
             axes[0].bar(
                 edges[:-1],
                 counts,
@@ -175,18 +183,18 @@ def _ages_and_visits(inspection: dict[str, Any]) -> list[html_report.Block]:
         axes[0].legend(frameon=False, fontsize=8)
     axes[0].set(xlabel="age (years)", ylabel="images")
     axes[1].bar(
-        list(visits["images_per_patient"]),
-        list(visits["images_per_patient"].values()),
+        list(visits.images_per_patient),
+        list(visits.images_per_patient.values()),
         color=INK["train"],
     )
     axes[1].set(xlabel="images per patient", ylabel="patients")
-    if visits["days_between"]:
-        axes[2].hist(visits["days_between"], bins=24, color=INK["train"])
+    if visits.days_between:
+        axes[2].hist(visits.days_between, bins=24, color=INK["train"])
         axes[2].set(xlabel="days between visits", ylabel="pairs of visits")
     else:
         axes[2].text(0.5, 0.5, "no dates of visits", ha="center", va="center")
         axes[2].axis("off")
-    if inspection["ages"] or visits["images_per_patient"]:
+    if inspection.ages or visits.images_per_patient:
         blocks.append(
             html_report.picture(
                 figure, "Ages by split, images per patient, time from one visit to the next"
@@ -195,15 +203,15 @@ def _ages_and_visits(inspection: dict[str, Any]) -> list[html_report.Block]:
     return blocks or [html_report.text("Neither ages nor patients are known.")]
 
 
-def _intensities(inspection: dict[str, Any]) -> html_report.Block:
+def _intensities(inspection: Inspection) -> html_report.Block:
     figure, (axis,) = html_report.figure(height=2.6)
-    edges = np.array(inspection["intensity"]["edges"])
-    for split, shares in inspection["intensity"]["by_split"].items():
+    edges = np.array(inspection.intensity.edges)
+    for split, shares in inspection.intensity.by_split.items():
         axis.stairs(shares, edges, color=INK[split], label=split)
     axis.set(xlabel="intensity in the window, -1 to 1", ylabel="share of pixels", yscale="log")
     axis.legend(frameon=False, fontsize=8)
-    low = inspection["intensity"]["clipped_low"]
-    high = inspection["intensity"]["clipped_high"]
+    low = inspection.intensity.clipped_low
+    high = inspection.intensity.clipped_high
     return html_report.picture(
         figure,
         f"Intensities: {low:.1%} of the pixels lie at the lower end of the window, {high:.1%} at "
@@ -211,29 +219,27 @@ def _intensities(inspection: dict[str, Any]) -> html_report.Block:
     )
 
 
-def _counts(what: str, counts: dict[str, int]) -> list[dict[str, Any]]:
+def _counts(what: str, counts: dict[str, int]) -> list[dict[str, str | int]]:
     frequent = list(counts.items())[:MAX_PREVIEW_KINDS]
     others = list(counts.values())[MAX_PREVIEW_KINDS:]
     rest = [(f"{len(others)} others", sum(others))] if others else []
     return [{"": what, "value": value, "images": number} for value, number in [*frequent, *rest]]
 
 
-def _left_out(inspection: dict[str, Any]) -> list[html_report.Block]:
-    rows = [
-        {"reason": reason, "files": number} for reason, number in inspection["rejected"].items()
-    ]
+def _left_out(inspection: Inspection) -> list[html_report.Block]:
+    rows = [{"reason": reason, "files": number} for reason, number in inspection.rejected.items()]
     return [html_report.heading("Not taken at import"), html_report.table(rows)] if rows else []
 
 
-def _near_duplicates(cohort: Cohort, inspection: dict[str, Any]) -> list[html_report.Block]:
+def _near_duplicates(cohort: Cohort, inspection: Inspection) -> list[html_report.Block]:
     by_name = cohort.table.set_index("file_name", drop=False)
     tiles = [
         (
             _tile(cohort, by_name.loc[name].to_dict()),
-            f"{name} · {split} · r = {pair['correlation']}",
+            f"{name} · {split} · r = {pair.correlation}",
         )
-        for pair in inspection["leaks"]["near_duplicates"][:8]
-        for name, split in zip(pair["files"], pair["splits"], strict=True)
+        for pair in inspection.leaks.near_duplicates[:8]
+        for name, split in zip(pair.files, pair.splits, strict=True)
     ]
     return (
         [html_report.heading("Near-duplicates in different splits"), html_report.gallery(tiles)]

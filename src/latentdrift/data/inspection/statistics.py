@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -16,6 +17,18 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
 from latentdrift.data.images.thumbnails import thumbnail
+from latentdrift.data.inspection.results import (
+    AgeHistogram,
+    CategoryAttribute,
+    Inspection,
+    IntensityStatistics,
+    NearDuplicatePair,
+    NumberAttribute,
+    NumberSummary,
+    SplitLeaks,
+    SplitSize,
+    VisitStatistics,
+)
 from latentdrift.display.counting import count
 
 BINS = 64
@@ -27,36 +40,45 @@ MANY_CLIPPED = 0.02
 lower one is background)."""
 
 
-def inspect(cohort: Cohort) -> dict[str, Any]:
-    """Measure a cohort: counts, ages, visits, intensities and leaks, with `warnings` in sentences.
+@dataclass(frozen=True)
+class _PixelStatistics:
+    """Measurements of the pixels of N images, in the order of the table."""
 
-    Returns:
-        Content of inspect.json.
-    """
-    seen = _look(cohort)
-    inspection = {
-        "describe": cohort.describe,
-        "images": len(cohort.table),
-        "patients": int(cohort.table["patient"].nunique()),
-        "splits": _splits(cohort),
-        "attributes": {
+    sizes: list[str]
+    bits: list[str]
+    thumbnails: np.ndarray
+    """[N, SIDE * SIDE]."""
+    histograms: np.ndarray
+    """Shares of the pixels [N, BINS]."""
+    clipped: np.ndarray
+    """Shares of the pixels at the lower and the upper end of the window [N, 2]."""
+
+
+def inspect(cohort: Cohort) -> Inspection:
+    """Measure a cohort: counts, ages, visits, intensities and leaks, with warnings in sentences."""
+    pixels = _measure_pixels(cohort)
+    missing = cohort.table.isna().sum()
+    inspection = Inspection(
+        describe=cohort.describe,
+        images=len(cohort.table),
+        patients=int(cohort.table["patient"].nunique()),
+        splits=_splits(cohort),
+        attributes={
             name: _attribute(cohort, name, spec) for name, spec in cohort.described_columns.items()
         },
-        "ages": _ages(cohort),
-        "visits": _visits(cohort),
-        "modalities": modalities(cohort.table["modality"]),
-        "sizes": dict(Counter(seen["size"]).most_common()),
-        "spacing_mm": _spacings(cohort),
-        "bits": dict(Counter(seen["bits"])),
-        "intensity": _intensity(cohort, seen),
-        "missing": {
-            name: int(number) for name, number in cohort.table.isna().sum().items() if number
-        },
-        "leaks": leaks(cohort, seen["thumbnail"]),
-        "rejected": cohort.info.get("rejected_by_reason", {}),
-        "fingerprint": cohort.fingerprint,
-    }
-    return inspection | {"warnings": cohort.warnings + warnings(inspection, cohort.info)}
+        ages=_ages(cohort),
+        visits=_visits(cohort),
+        modalities=modalities(cohort.table["modality"]),
+        sizes=dict(Counter(pixels.sizes).most_common()),
+        spacing_mm=_spacings(cohort),
+        bits=dict(Counter(pixels.bits)),
+        intensity=_intensity(cohort, pixels),
+        missing={name: int(number) for name, number in missing.items() if number},
+        leaks=leaks(cohort, pixels.thumbnails),
+        rejected=cohort.info.get("rejected_by_reason", {}),
+        fingerprint=cohort.fingerprint,
+    )
+    return replace(inspection, warnings=cohort.warnings + warnings(inspection, cohort.info))
 
 
 def modalities(values: Iterable[object]) -> dict[str, int]:
@@ -83,7 +105,7 @@ def mixed(counts: Mapping[str, int]) -> list[str]:
     )
 
 
-def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
+def leaks(cohort: Cohort, thumbnails: np.ndarray) -> SplitLeaks:
     """Find leaks between splits: patients, identical pixels, and near-duplicates of different or
     unknown patients.
 
@@ -98,15 +120,15 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> dict[str, list[Any]]:
         thumbnails, lambda row: cohort.stored(rows[row]), _may_leak(table)
     ):
         files, splits = ([rows[row][name] for row in (i, j)] for name in ("file_name", "split"))
-        pairs.append({"files": files, "splits": splits, "correlation": round(similarity, 4)})
-    return {
-        "patients": _shared(table, "patient"),
-        "pixels": _same_pixels(table),
-        "near_duplicates": sorted(pairs, key=lambda pair: -float(pair["correlation"])),
-    }
+        pairs.append(NearDuplicatePair(files, splits, round(similarity, 4)))
+    return SplitLeaks(
+        patients=_shared(table, "patient"),
+        pixels=_same_pixels(table),
+        near_duplicates=sorted(pairs, key=lambda pair: -pair.correlation),
+    )
 
 
-def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
+def warnings(inspection: Inspection, info: Mapping[str, Any]) -> list[str]:
     """Warnings before training, in sentences.
 
     Args:
@@ -114,47 +136,48 @@ def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
         info: Content of cohort.json.
     """
     sentences = list(info.get("split", {}).get("notes", []))
-    leak = inspection["leaks"]
-    if leak["patients"]:
+    leak = inspection.leaks
+    if leak.patients:
         sentences.append(
-            f"In more than one split: {count(len(leak['patients']), 'patient')}. Scores on "
+            f"In more than one split: {count(len(leak.patients), 'patient')}. Scores on "
             "held-out images will be too good."
         )
-    if leak["pixels"]:
+    if leak.pixels:
         sentences.append(
-            f"In more than one split, pixel by pixel: {count(len(leak['pixels']), 'image')}."
+            f"In more than one split, pixel by pixel: {count(len(leak.pixels), 'image')}."
         )
-    if leak["near_duplicates"]:
+    if leak.near_duplicates:
         sentences.append(
             "Near-duplicates in different splits: "
-            f"{count(len(leak['near_duplicates']), 'pair')}; look at them below."
+            f"{count(len(leak.near_duplicates), 'pair')}; look at them below."
         )
     for split in SPLITS:
-        number = inspection["splits"][split]["images"]
+        number = inspection.splits[split].images
         if 0 < number < FEW:
             sentences.append(f"The {split} split has only {count(number, 'image')}.")
         if not number and not any(
             f"The {split} split is empty" in sentence for sentence in sentences
         ):
             sentences.append(f"The {split} split is empty.")
-    for name, attribute in inspection["attributes"].items():
-        if attribute["in_prompts"] and attribute["missing"]:
+    for name, attribute in inspection.attributes.items():
+        if attribute.in_prompts and attribute.missing:
             sentences.append(
-                f"{attribute['missing']} of {inspection['images']} images have no {name}; their "
+                f"{attribute.missing} of {inspection.images} images have no {name}; their "
                 "prompts leave it out."
             )
-        if attribute["in_prompts"] and len(attribute.get("counts", {})) == 1 and name != "view":
+        has_one_value = isinstance(attribute, CategoryAttribute) and len(attribute.counts) == 1
+        if attribute.in_prompts and has_one_value and name != "view":
             sentences.append(
                 f"All images have the same {name}; the model cannot learn what it means."
             )
-    sentences += mixed(inspection["modalities"])
-    if len(inspection["sizes"]) > 1:
+    sentences += mixed(inspection.modalities)
+    if len(inspection.sizes) > 1:
         sentences.append(
-            f"The images have {len(inspection['sizes'])} different sizes; each is padded to a "
+            f"The images have {len(inspection.sizes)} different sizes; each is padded to a "
             "square and resized."
         )
-    if inspection["intensity"]["clipped_high"] > MANY_CLIPPED:
-        share = inspection["intensity"]["clipped_high"]
+    if inspection.intensity.clipped_high > MANY_CLIPPED:
+        share = inspection.intensity.clipped_high
         sentences.append(
             f"{share:.1%} of the pixels lie at the upper end of the window; a wider `window` keeps "
             "what is there."
@@ -162,87 +185,81 @@ def warnings(inspection: dict[str, Any], info: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def _look(cohort: Cohort) -> dict[str, Any]:
-    """One pass over the pixels."""
-    seen: dict[str, list[Any]] = {
-        name: [] for name in ("size", "bits", "thumbnail", "histogram", "ends")
-    }
+def _measure_pixels(cohort: Cohort) -> _PixelStatistics:
+    """Measure the pixels of all images in one pass."""
+    sizes = []
+    bits = []
+    thumbnails = []
+    histograms = []
+    clipped = []
     for row in cohort.table.to_dict("records"):
         stored = cohort.stored(row)
         pixels = cohort.pixels(row)
-        seen["size"].append(
-            f"{stored.shape[0]} x {stored.shape[1]}{' RGB' if stored.ndim == 3 else ''}"
-        )
-        seen["bits"].append(f"{stored.dtype.itemsize * 8}")
-        seen["thumbnail"].append(thumbnail(stored))
-        seen["histogram"].append(np.histogram(pixels, bins=BINS, range=(-1, 1))[0] / pixels.size)
-        seen["ends"].append([np.mean(pixels == -1), np.mean(pixels == 1)])
-    return seen | {"thumbnail": np.stack(seen["thumbnail"])}
+        sizes.append(f"{stored.shape[0]} x {stored.shape[1]}{' RGB' if stored.ndim == 3 else ''}")
+        bits.append(f"{stored.dtype.itemsize * 8}")
+        thumbnails.append(thumbnail(stored))
+        histograms.append(np.histogram(pixels, bins=BINS, range=(-1, 1))[0] / pixels.size)
+        clipped.append([np.mean(pixels == -1), np.mean(pixels == 1)])
+    return _PixelStatistics(
+        sizes, bits, np.stack(thumbnails), np.stack(histograms), np.array(clipped)
+    )
 
 
-def _splits(cohort: Cohort) -> dict[str, dict[str, int]]:
+def _splits(cohort: Cohort) -> dict[str, SplitSize]:
+    rows_by_split = {split: cohort.rows(split) for split in SPLITS}
     return {
-        split: {"images": len(rows), "patients": int(rows["patient"].nunique())}
-        for split, rows in ((split, cohort.rows(split)) for split in SPLITS)
+        split: SplitSize(images=len(rows), patients=int(rows["patient"].nunique()))
+        for split, rows in rows_by_split.items()
     }
 
 
-def _attribute(cohort: Cohort, name: str, spec: Attribute) -> dict[str, Any]:
-    """A number's distribution, or a category's counts, over all images and by split."""
-    values = cohort.table[name]
-    summary: dict[str, Any] = {
-        "type": spec.type,
-        "in_prompts": name in cohort.attributes,
-        "missing": int(values.isna().sum()),
-    }
+def _attribute(cohort: Cohort, name: str, spec: Attribute) -> NumberAttribute | CategoryAttribute:
+    """Summary of an attribute over all images and by split."""
+    in_prompts = name in cohort.attributes
+    missing = int(cohort.table[name].isna().sum())
     parts = {"all": cohort.table} | {split: cohort.rows(split) for split in SPLITS}
     if spec.is_number:
-        return summary | {
-            "by_split": {part: _numbers(rows[name].dropna()) for part, rows in parts.items()}
-        }
-    counts = {
+        by_split = {part: _numbers(rows[name].dropna()) for part, rows in parts.items()}
+        return NumberAttribute(spec.type, in_prompts, missing, by_split)
+    words_by_part = {
         part: Counter("|".join(map(str, rows[name].dropna())).split("|"))
         for part, rows in parts.items()
     }
-    return summary | {
-        "counts": {
-            word: {part: counts[part][word] for part in parts}
-            for word, _ in counts["all"].most_common()
-        }
+    counts = {
+        word: {part: words_by_part[part][word] for part in parts}
+        for word, _ in words_by_part["all"].most_common()
     }
+    return CategoryAttribute(spec.type, in_prompts, missing, counts)
 
 
-def _numbers(values: pd.Series) -> dict[str, float]:
+def _numbers(values: pd.Series) -> NumberSummary:
+    """Distribution of known numbers, to four decimals."""
     if values.empty:
-        return {"n": 0}
-    exact = {
-        "n": len(values),
-        "mean": values.mean(),
-        "sd": values.std(ddof=0),
-        "low": values.min(),
-        "median": values.median(),
-    }
-    return {
-        name: round(float(value), 4) for name, value in (exact | {"high": values.max()}).items()
-    }
+        return NumberSummary(n=0)
+    return NumberSummary(
+        n=float(len(values)),
+        mean=round(float(values.mean()), 4),
+        sd=round(float(values.std(ddof=0)), 4),
+        low=round(float(values.min()), 4),
+        median=round(float(values.median()), 4),
+        high=round(float(values.max()), 4),
+    )
 
 
-def _ages(cohort: Cohort) -> dict[str, Any] | None:
+def _ages(cohort: Cohort) -> AgeHistogram | None:
     """Ages in bins of five years, by split."""
     ages = cohort.table["age"].dropna()
     if ages.empty:
         return None
     edges = np.arange(np.floor(ages.min() / 5) * 5, ages.max() + 5.001, 5)
-    return {
-        "edges": [float(edge) for edge in edges],
-        "counts": {
-            split: np.histogram(cohort.rows(split)["age"].dropna(), edges)[0].tolist()
-            for split in SPLITS
-        },
+    counts = {
+        split: np.histogram(cohort.rows(split)["age"].dropna(), edges)[0].tolist()
+        for split in SPLITS
     }
+    return AgeHistogram([float(edge) for edge in edges], counts)
 
 
-def _visits(cohort: Cohort) -> dict[str, Any]:
+def _visits(cohort: Cohort) -> VisitStatistics:
     """Images per patient, and days between one scan of a patient and the next (scans on the same
     day count once)."""
     known = cohort.table.dropna(subset=["patient"])
@@ -252,12 +269,11 @@ def _visits(cohort: Cohort) -> dict[str, Any]:
         for gap in np.diff(np.unique(days.to_numpy(dtype=float)))
     ]
     per_patient = Counter(int(number) for number in known["patient"].value_counts())
-    images = {str(number): per_patient[number] for number in sorted(per_patient)}
-    return {
-        "images_per_patient": images,
-        "days_between": gaps,
-        "days_between_median": float(np.median(gaps)) if gaps else None,
-    }
+    return VisitStatistics(
+        images_per_patient={str(number): per_patient[number] for number in sorted(per_patient)},
+        days_between=gaps,
+        days_between_median=float(np.median(gaps)) if gaps else None,
+    )
 
 
 def _spacings(cohort: Cohort) -> dict[str, int]:
@@ -269,31 +285,29 @@ def _spacings(cohort: Cohort) -> dict[str, int]:
     )
 
 
-def _intensity(cohort: Cohort, seen: dict[str, Any]) -> dict[str, Any]:
-    """Histograms over [-1, 1] as shares of pixels, every image counting the same, and how much lies
+def _intensity(cohort: Cohort, pixels: _PixelStatistics) -> IntensityStatistics:
+    """Histograms over [-1, 1] as shares of pixels, every image counting the same, and the shares
     at the window's ends."""
-    histograms = np.stack(seen["histogram"])
-    ends = np.array(seen["ends"])
     windows = Counter(
         f"{low:g} to {high:g}"
         for low, high in cohort.table[["window_low", "window_high"]].itertuples(index=False)
     )
-    where = {split: np.flatnonzero(cohort.table["split"] == split) for split in SPLITS}
-    return {
-        "edges": np.linspace(-1, 1, BINS + 1).tolist(),
-        "by_split": {
-            split: np.round(histograms[rows].mean(axis=0), 6).tolist()
-            for split, rows in where.items()
+    positions = {split: np.flatnonzero(cohort.table["split"] == split) for split in SPLITS}
+    return IntensityStatistics(
+        edges=np.linspace(-1, 1, BINS + 1).tolist(),
+        by_split={
+            split: np.round(pixels.histograms[rows].mean(axis=0), 6).tolist()
+            for split, rows in positions.items()
             if len(rows)
         },
-        "clipped_low": float(ends[:, 0].mean()),
-        "clipped_high": float(ends[:, 1].mean()),
-        "windows": dict(windows.most_common()),
-        "units": cohort.info.get("source", {}).get("units", {}),
-    }
+        clipped_low=float(pixels.clipped[:, 0].mean()),
+        clipped_high=float(pixels.clipped[:, 1].mean()),
+        windows=dict(windows.most_common()),
+        units=cohort.info.get("source", {}).get("units", {}),
+    )
 
 
-def _shared(table: pd.DataFrame, column: str) -> list[Any]:
+def _shared(table: pd.DataFrame, column: str) -> list[str]:
     """Values of a column that more than one split has."""
     sets = [set(table.loc[table["split"] == split, column].dropna()) for split in SPLITS]
     return sorted(set().union(*_overlaps(sets)))
@@ -325,5 +339,5 @@ def _may_leak(table: pd.DataFrame) -> MayPair:
     return may_pair
 
 
-def _overlaps(sets: list[set[Any]]) -> Iterable[set[Any]]:
+def _overlaps(sets: list[set[str]]) -> Iterable[set[str]]:
     return (a & b for a, b in combinations(sets, 2))
