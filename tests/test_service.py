@@ -4,14 +4,17 @@ can be made again."""
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from latentdrift import config, record, service
+from latentdrift.adapt.methods.examples import of_rows
 from latentdrift.cli import dry_run, main
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, InputError, OptionError
@@ -564,3 +567,26 @@ def test_inversions_are_kept_beside_the_edits_and_found_again(study: Path, tmp_p
     assert shared.name == kept.name and shared.read_bytes() == kept.read_bytes()
     edit(study, scan, tmp_path / "set", set=("age=60",), inversions=tmp_path / "kept", **how)
     assert len(list((tmp_path / "kept").iterdir())) == 1  # what it is changed to has no part in it
+
+
+def test_import_and_inspect_name_a_prompt_of_the_cohort(study: Path, tmp_path: Path) -> None:
+    """The prompt of the first training image, in words of its row."""
+    shutil.copytree(study / "cohort", tmp_path / "cohort")
+    table = pd.read_csv(tmp_path / "cohort" / "metadata.csv")
+    first = table.index[table["split"] == "train"][0]
+    row = {"age": 71.0, "sex": "F", "diagnosis": "dementia", "view": "axial"}
+    table.loc[first, list(row)] = list(row.values())
+    table.to_csv(tmp_path / "cohort" / "metadata.csv", index=False)
+    inspecting = config.InspectOptions(cohort=tmp_path / "cohort", out=tmp_path / "page")
+    found = service.run("inspect", inspecting, quiet=True)
+    assert found["example prompt"] == "an axial brain MRI of a 71 year old female with dementia"
+
+    scans = study / "scans"
+    importing = config.ImportOptions(
+        source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=tmp_path / "again"
+    )
+    imported = service.run("import", importing, quiet=True)
+    cohort = Cohort.load(tmp_path / "again")
+    options = config.FitOptions(cohort=cohort.folder, out=tmp_path / "run")
+    examples = of_rows(cohort, "train", options, cohort.describe)
+    assert imported["example prompt"] == examples[0].caption

@@ -131,7 +131,18 @@ def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
     return {
         "cohort": str(options.out),
         **{name: cohort.info[name] for name in ("images", "patients", "splits")},
+        "example prompt": _example_prompt(cohort),
     }
+
+
+def _example_prompt(cohort: Cohort) -> str:
+    """Prompt that `fit` gives to the first training image by default; of any image without one."""
+    from latentdrift.prompts import Manner
+
+    trained = cohort.rows("train")
+    rows = trained if len(trained) else cohort.rows()
+    place, row = next(iter(rows.to_dict("index").items()))
+    return Manner().words(cohort.describe, row, cohort.attributes, int(place))
 
 
 def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
@@ -148,6 +159,7 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
         "page": str(out / "inspect.html"),
         "images": inspection.images,
         "warnings": inspection.warnings,
+        "example prompt": _example_prompt(cohort),
     }
 
 
