@@ -711,11 +711,12 @@ def drift_estimate(options: config.DriftEstimateOptions, quiet: bool = False) ->
     with bar("drift estimate", quiet=quiet) as report:
         result = estimate(load_model(options), cohort, options, report)
     write_estimate(options.out, result)
-    summary = {name: result[name] for name in ("delta", "interval", "sd")}
-    summary["copy_slope"] = result["copy_slope"] and {
-        name: result["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")
+    content = result.to_dict()
+    summary = {name: content[name] for name in ("delta", "interval", "sd")}
+    summary["copy_slope"] = content["copy_slope"] and {
+        name: content["copy_slope"][name] for name in ("slope", "full", "r2", "sentence")
     }
-    inputs = {"base": result["base"]["hash"], "cohort": cohort.fingerprint}
+    inputs = {"base": result.base.hash, "cohort": cohort.fingerprint}
     record.write(options.out, "drift estimate", options, inputs=inputs, results=summary)
     return {
         "file": str(options.out / "estimate.json"),
@@ -733,13 +734,14 @@ def drift_search(options: config.DriftSearchOptions, quiet: bool = False) -> Res
 
     cohort = Cohort.load(options.cohort)
     with bar("drift search", quiet=quiet) as report:
-        result, stages = search(partial(load_model, options), cohort, options, report)
-    write_search(options.out, result, stages)
-    for stage in stages:
+        result = search(partial(load_model, options), cohort, options, report)
+    write_search(options.out, result)
+    for stage in result.stages:
         for flag in stage.flags:
-            log.warning("%s: %s", stage.name, flag["sentence"])
-    summary = {name: result[name] for name in ("delta", "sd", "mode", "start", "lowest", "flags")}
-    inputs = {"base": result["base"]["hash"], "cohort": cohort.fingerprint}
+            log.warning("%s: %s", stage.name, flag.sentence)
+    content = result.to_dict()
+    summary = {name: content[name] for name in ("delta", "sd", "mode", "start", "lowest", "flags")}
+    inputs = {"base": result.question.base.hash, "cohort": cohort.fingerprint}
     record.write(options.out, "drift search", options, inputs=inputs, results=summary)
     return {
         "file": str(options.out / "search.json"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -155,7 +155,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
     )
     return {
         "deltas": list(question.grid),
-        "target": question.target.to_dict(),
+        "target": asdict(question.target.summary),
         "images": images,
         "fits": deltas if trains else 0,
         "seconds": round(each * images + fitting, 2),

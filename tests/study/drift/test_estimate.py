@@ -70,6 +70,11 @@ def test_estimate_end_to_end(
     assert len(told["copy_slope"]["slope"]) == 4 and told["copy_slope"]["full"] == pytest.approx(
         1 / told["a_t0"]
     )
+    drift = ["delta", "interval", "sd"]
+    latents = ["latent_mean", "latent_size", "t0", "a_t0"]
+    inputs = ["split", "images", "patients", "base", "method", "cohort"]
+    assert list(told) == [*drift, "source", "mode", "closed_form", *latents, *inputs, "copy_slope"]
+    assert list(told["closed_form"]) == drift and list(told["base"]) == ["name", "hash"]
     assert "data:image/svg" in (tmp_path / "found" / "estimate.html").read_text()
     assert record.read(tmp_path / "found")["verb"] == "drift estimate"
     read = Drift.parse(str(tmp_path / "found" / "estimate.json"), channels=4, latent_size=8)

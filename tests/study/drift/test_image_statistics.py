@@ -12,4 +12,4 @@ def test_the_target_is_never_the_test_split(tiny_cohort_folder: Path) -> None:
     cohort = Cohort.load(tiny_cohort_folder)
     assert Target.of(cohort, 0).split == "validation"
     cohort.table.loc[cohort.table["split"] == "validation", "split"] = "test"
-    assert Target.of(cohort, 0).split == "train" and Target.of(cohort, 0).to_dict()["images"] == 8
+    assert Target.of(cohort, 0).split == "train" and Target.of(cohort, 0).summary.images == 8

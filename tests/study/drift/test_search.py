@@ -90,6 +90,17 @@ def test_search_tells_the_whole_curve(searched: Path) -> None:
     assert record.read(searched)["verb"] == "drift search"
 
 
+def test_keys_of_the_file(searched: Path) -> None:
+    found = told(searched)
+    stage = ["stage", "chosen", "lowest", "flags", "curve"]
+    head = ["delta", "sd", "mode", "start", "decided_by", *stage, "floor", "fine"]
+    assert list(found) == [*head, "target", "settings", "base", "cohort"]
+    assert list(found["curve"][0]) == ["delta", *DISTANCES]
+    assert list(found["target"]) == ["split", "images", "patients"]
+    assert list(found["base"]) == ["name", "hash"]
+    assert found["fine"] is None and found["start"] == found["chosen"] == found["delta"][0]
+
+
 def test_search_again_draws_nothing(
     searched: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:

@@ -211,6 +211,6 @@ def searched_delta(bench: Bench, method: str) -> float:
             cohort=options.cohort, out=out, adapter=str(first.out), base=options.base, **shared
         )
         write_search(
-            out, *search(partial(load_fit, first), bench.cohort, wanted, lambda done, all: None)
+            out, search(partial(load_fit, first), bench.cohort, wanted, lambda done, all: None)
         )
     return float(json.loads((out / "search.json").read_text(encoding="utf-8"))["delta"][0])

@@ -11,8 +11,9 @@ import numpy as np
 
 from latentdrift.display import html_report
 from latentdrift.storage import write_text
+from latentdrift.study.drift.estimate import ChannelDrift, Estimate, MeasuredCopySlope
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
-from latentdrift.study.drift.search import Stage
+from latentdrift.study.drift.search import SearchResult, Stage
 
 LINE = "#d1603d"
 FLOOR = "#4878a8"
@@ -43,25 +44,22 @@ def write_json(path: Path, results: Mapping[str, Any]) -> None:
     write_text(path, text + "\n")
 
 
-def write_search(out: Path, results: Mapping[str, Any], stages: Sequence[Stage]) -> None:
+def write_search(out: Path, result: SearchResult) -> None:
     """Write search.json and search.html.
 
     The page shows the chosen delta, warnings, every curve, and an image for each delta.
 
     Args:
         out: Folder that exists.
-        results: Content of search.json, from `search`.
-        stages: Curves, from `search`.
+        result: Result of `search`.
     """
-    target = results["target"]
-    size = results["settings"]["latent_size"]
-    n = results["settings"]["n"]
+    size = result.question.latent_size
     blocks = [
-        html_report.lights(_lights(results, stages)),
-        html_report.text(_summary(results, target, n)),
+        html_report.lights(_lights(result.stages)),
+        html_report.text(_summary(result)),
     ]
-    for stage in stages:
-        anchor = f"the trained one, {results['delta'][0]:g}" if stage.name == "fine" else "0"
+    for stage in result.stages:
+        anchor = f"the trained one, {result.chosen:g}" if stage.name == "fine" else "0"
         captions = [
             (picture, f"synthetic, delta {delta:+g} ({delta * size:+.2g} sd)")
             for delta, picture in stage.strip
@@ -75,32 +73,29 @@ def write_search(out: Path, results: Mapping[str, Any], stages: Sequence[Stage])
                 ("The same values as a table. The interval belongs to the distance that decides."),
             ),
         ]
-    write_json(out / "search.json", results)
+    write_json(out / "search.json", result.to_dict())
     html_report.write_page(out / "search.html", "Drift: search", blocks)
 
 
-def _summary(results: Mapping[str, Any], target: Mapping[str, Any], n: int) -> str:
+def _summary(result: SearchResult) -> str:
+    target = result.question.target.summary
     fallback = (
         ""
-        if target["split"] == "validation"
+        if target.split == "validation"
         else " (there is no validation split, and the test split is never used)"
     )
     return (
-        f"Chosen drift: {results['delta'][0]:g} in every latent channel "
-        f"({results['sd'][0]:+.3g} standard deviations of a noise channel's mean), in mode "
-        f"'{results['mode']}'. The choice is by {DISTANCES[DECIDES].title}. For each "
-        f"delta, {n} synthetic images with the same seeds and prompts are compared with "
-        f"{target['images']} real images of the {target['split']} split{fallback}."
+        f"Chosen drift: {result.chosen:g} in every latent channel "
+        f"({result.sd[0]:+.3g} standard deviations of a noise channel's mean), in mode "
+        f"'{result.mode}'. The choice is by {DISTANCES[DECIDES].title}. For each "
+        f"delta, {result.question.options.n} synthetic images with the same seeds and prompts are "
+        f"compared with {target.images} real images of the {target.split} split{fallback}."
     )
 
 
-def _lights(
-    results: Mapping[str, Any], stages: Sequence[Stage]
-) -> list[tuple[str, html_report.Colour, str]]:
+def _lights(stages: Sequence[Stage]) -> list[tuple[str, html_report.Colour, str]]:
     flagged = [
-        (f"{stage.name}: {flag['name']}", flag["sentence"])
-        for stage in stages
-        for flag in stage.flags
+        (f"{stage.name}: {flag.name}", flag.sentence) for stage in stages for flag in stage.flags
     ]
     lights: list[tuple[str, html_report.Colour, str]] = [
         (name, "red" if name.endswith("degenerate") else "amber", f"{says[0].upper()}{says[1:]}.")
@@ -120,18 +115,19 @@ def _curves(stage: Stage, latent_size: int) -> Any:
     drawing, axes = html_report.figure(
         width=3.4 * len(DISTANCES), height=2.8, columns=len(DISTANCES)
     )
-    deltas = [point["delta"] for point in stage.points]
+    deltas = [point.delta for point in stage.points]
     for ax, (name, row) in zip(axes, DISTANCES.items(), strict=True):
-        judged = [point["distances"][name] for point in stage.points]
-        ax.plot(deltas, [one["value"] for one in judged], "o-", color=LINE, markersize=4)
-        if all(one["ci"] for one in judged):
-            low, high = np.transpose([one["ci"] for one in judged])
+        metrics = [point.distances[name] for point in stage.points]
+        intervals = [metric.ci for metric in metrics if metric.ci]
+        ax.plot(deltas, [metric.value for metric in metrics], "o-", color=LINE, markersize=4)
+        if len(intervals) == len(metrics):
+            low, high = np.transpose(intervals)
             ax.fill_between(deltas, low, high, color=LINE, alpha=0.2, linewidth=0)
-        if judged[0]["floor"] is not None:
-            ax.axhline(judged[0]["floor"], color=FLOOR, linewidth=1)
+        if metrics[0].floor is not None:
+            ax.axhline(metrics[0].floor, color=FLOOR, linewidth=1)
             ax.plot(
                 deltas,
-                [one["matched"] for one in judged],
+                [metric.matched for metric in metrics],
                 "o",
                 color=LINE,
                 markersize=5,
@@ -143,51 +139,50 @@ def _curves(stage: Stage, latent_size: int) -> Any:
     return drawing
 
 
-def _rows(stage: Stage) -> list[dict[str, Any]]:
+def _rows(stage: Stage) -> list[dict[str, str | float | None]]:
     rows = []
     for point in stage.points:
-        judged = point["distances"]
-        ends = judged[DECIDES]["ci"]
-        row = {"delta": point["delta"], "chosen": "yes" if point["delta"] == stage.chosen else ""}
-        row |= {DISTANCES[name].title: one["value"] for name, one in judged.items()}
-        rows.append(row | {"95 % interval": f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else None})
+        ends = point.distances[DECIDES].ci
+        row: dict[str, str | float | None] = {
+            "delta": point.delta,
+            "chosen": "yes" if point.delta == stage.chosen else "",
+        }
+        row |= {DISTANCES[name].title: metric.value for name, metric in point.distances.items()}
+        row["95 % interval"] = f"{ends[0]:.4g} to {ends[1]:.4g}" if ends else None
+        rows.append(row)
     return rows
 
 
-def write_estimate(out: Path, results: Mapping[str, Any]) -> None:
+def write_estimate(out: Path, result: Estimate) -> None:
     """Write estimate.json and estimate.html.
 
     The page shows the closed form per channel, the copy slope, and the calibrated start.
 
     Args:
         out: Folder that exists.
-        results: Content of estimate.json, from `estimate`.
+        result: Result of `estimate`.
     """
-    blocks = _closed_form_blocks(results)
-    if results["copy_slope"]:
-        blocks += _copy_slope_blocks(results["copy_slope"])
-    if results["source"] == "calibrated":
-        blocks += _calibration_blocks(results)
-    write_json(out / "estimate.json", results)
+    blocks = _closed_form_blocks(result)
+    if result.copy_slope:
+        blocks += _copy_slope_blocks(result.copy_slope)
+    if result.source == "calibrated":
+        blocks += _calibration_blocks(result.drift)
+    write_json(out / "estimate.json", result.to_dict())
     html_report.write_page(out / "estimate.html", "Drift: estimate", blocks)
 
 
-def _closed_form_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
+def _closed_form_blocks(result: Estimate) -> list[html_report.Block]:
     """Explanation and table of the closed form, one row per latent channel."""
     explanation = (
         "In training, noisy latents have the mean a m at the first timestep; sampling "
-        f"starts from noise of mean 0. Here a = {results['a_t0']:.4f} at t = "
-        f"{results['t0']:g}, and m is the mean latent of {results['images']} training "
+        f"starts from noise of mean 0. Here a = {result.a_t0:.4f} at t = "
+        f"{result.t0:g}, and m is the mean latent of {result.images} training "
         "images. The missing mean is delta = a m, one number per latent channel, for a "
         "network that was trained without drift. The 95 % intervals resample patients."
     )
-    closed_form = results["closed_form"]
+    closed_form = result.closed_form
     channels = zip(
-        results["latent_mean"],
-        closed_form["delta"],
-        closed_form["interval"],
-        closed_form["sd"],
-        strict=True,
+        result.latent_mean, closed_form.delta, closed_form.interval, closed_form.sd, strict=True
     )
     rows = [
         {
@@ -201,38 +196,39 @@ def _closed_form_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
     ]
     caption = (
         "delta is in standard deviations of unit noise. The last column is in standard "
-        f"deviations of a noise channel's mean, 1/{results['latent_size']}."
+        f"deviations of a noise channel's mean, 1/{result.latent_size}."
     )
     return [html_report.text(explanation), html_report.table(rows, caption)]
 
 
-def _copy_slope_blocks(slope: Mapping[str, Any]) -> list[html_report.Block]:
+def _copy_slope_blocks(measured: MeasuredCopySlope) -> list[html_report.Block]:
     """Plot and table of the copy slope, one row per latent channel."""
-    channels = zip(slope["slope"], slope["interval"], slope["r2"], strict=True)
+    slope = measured.slope
+    channels = zip(slope.slope, slope.interval, slope.r2, strict=True)
     rows = [
         {
             "channel": channel,
             "slope": value,
             "interval": f"{low:.4g} to {high:.4g}",
             "R²": r2,
-            "full copy": slope["full"],
+            "full copy": slope.full,
         }
         for channel, (value, (low, high), r2) in enumerate(channels)
     ]
     caption = (
-        f"{slope['sentence']} The plot shows the channel means of {slope['n']} sampled "
+        f"{slope.sentence} The plot shows the channel means of {slope.n} sampled "
         "latents against those of their starts. The blue line is a full copy."
     )
     return [
         html_report.heading("Does drift matter?"),
-        html_report.picture(_slopes(slope), caption),
+        html_report.picture(_slopes(measured), caption),
         html_report.table(rows),
     ]
 
 
-def _calibration_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
+def _calibration_blocks(drift: ChannelDrift) -> list[html_report.Block]:
     """Explanation and table of the calibrated start, one row per latent channel."""
-    channels = zip(results["delta"], results["interval"], results["sd"], strict=True)
+    channels = zip(drift.delta, drift.interval, drift.sd, strict=True)
     rows = [
         {
             "channel": channel,
@@ -255,17 +251,18 @@ def _calibration_blocks(results: Mapping[str, Any]) -> list[html_report.Block]:
     ]
 
 
-def _slopes(slope: Mapping[str, Any]) -> Any:
+def _slopes(measured: MeasuredCopySlope) -> Any:
     """Output over start, one plot per channel."""
-    starts = np.transpose(slope["starts"])
-    outputs = np.transpose(slope["outputs"])
+    slope = measured.slope
+    starts = np.transpose(measured.starts)
+    outputs = np.transpose(measured.outputs)
     drawing, axes = html_report.figure(width=2.4 * len(starts), height=2.4, columns=len(starts))
     for channel, (ax, z, x) in enumerate(zip(axes, starts, outputs, strict=True)):
         ends = np.array([z.min(), z.max()])
         ax.plot(z, x, "o", color=LINE, markersize=3)
-        for value, colour in ((slope["slope"][channel], LINE), (slope["full"], FLOOR)):
+        for value, colour in ((slope.slope[channel], LINE), (slope.full, FLOOR)):
             ax.plot(ends, x.mean() + value * (ends - z.mean()), color=colour, linewidth=1)
-        ax.set_title(f"channel {channel}: slope {slope['slope'][channel]:.2f}", fontsize=8)
+        ax.set_title(f"channel {channel}: slope {slope.slope[channel]:.2f}", fontsize=8)
         ax.set_xlabel("mean of the start", fontsize=8)
     axes[0].set_ylabel("mean of x0", fontsize=8)
     return drawing

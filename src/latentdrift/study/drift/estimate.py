@@ -4,7 +4,7 @@ what it asks for."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from latentdrift.adapt.training.batches import latent_cache
 from latentdrift.adapt.training.setup.copy_slope import (
     EXTRA_IMAGES,
+    CopySlope,
     Response,
     channel_means,
     copy_slope,
@@ -23,6 +24,7 @@ from latentdrift.config import DriftEstimateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.model import signal_leak
+from latentdrift.model.adapter_info import BaseInfo
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
@@ -32,10 +34,100 @@ from latentdrift.sample.samplers import first_time
 from latentdrift.study.model_images import check_text_alone, prompts_of_split
 
 
+@dataclass(frozen=True)
+class ChannelDrift:
+    """Drift of each latent channel, with its 95 % interval."""
+
+    delta: list[float]
+    """In standard deviations of unit noise."""
+    interval: list[list[float]]
+    """Lower and upper end of each channel."""
+    sd: list[float]
+    """In standard deviations of a noise channel's mean, 1 / latent_size."""
+
+
+@dataclass(frozen=True)
+class MeasuredCopySlope:
+    """Copy slope of plain starts, with the points of the regression."""
+
+    slope: CopySlope
+    starts: list[list[float]]
+    """Channel means [N, C] of the starts."""
+    outputs: list[list[float]]
+    """Channel means [N, C] of the latents that were sampled from them."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content for estimate.json."""
+        slope = self.slope
+        return {
+            "slope": list(slope.slope),
+            "interval": [list(ends) for ends in slope.interval],
+            "r2": list(slope.r2),
+            "full": slope.full,
+            "share": list(slope.share),
+            "n": slope.n,
+            "sentence": slope.sentence,
+            "starts": self.starts,
+            "outputs": self.outputs,
+        }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated drift of the starts of a model for a cohort."""
+
+    drift: ChannelDrift
+    source: str
+    """`closed form`, or `calibrated` for an adapter with a copy slope."""
+    closed_form: ChannelDrift
+    latent_mean: list[float]
+    """Mean of each channel of the training latents."""
+    latent_size: int
+    """Latent pixels on a side."""
+    t0: float
+    """First time of the sampler."""
+    a_t0: float
+    """Signal scale at the first time, in (0, 1]."""
+    images: int
+    """Number of training images."""
+    patients: int | None
+    """Number of training patients; None where they are not known."""
+    base: BaseInfo
+    """Name and hash."""
+    method: str | None
+    """Method of the adapter; None for a base alone."""
+    cohort: str
+    """Fingerprint of the cohort."""
+    copy_slope: MeasuredCopySlope | None
+    """None where it was not requested."""
+    mode: str = "infer"
+    split: str = "train"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of estimate.json."""
+        return {
+            **asdict(self.drift),
+            "source": self.source,
+            "mode": self.mode,
+            "closed_form": asdict(self.closed_form),
+            "latent_mean": self.latent_mean,
+            "latent_size": self.latent_size,
+            "t0": self.t0,
+            "a_t0": self.a_t0,
+            "split": self.split,
+            "images": self.images,
+            "patients": self.patients,
+            "base": self.base.to_dict(),
+            "method": self.method,
+            "cohort": self.cohort,
+            "copy_slope": self.copy_slope.to_dict() if self.copy_slope else None,
+        }
+
+
 def estimate(
     model: Model, cohort: Cohort, options: DriftEstimateOptions, report: ProgressCallback
-) -> dict[str, Any]:
-    """Contents of estimate.json.
+) -> Estimate:
+    """Estimate the drift of a model's starts for a cohort.
 
     Args:
         model: Model whose starts are estimated.
@@ -58,32 +150,33 @@ def estimate(
     means = torch.from_numpy(np.stack([mean.mean((1, 2)) for mean in moments.mean]))
     size = base.latent_size(resolution)
     closed_form = _closed_form(means, a_t0, patients, options, size)
-    chosen = {**closed_form, "source": "closed form"}
+    drift = closed_form
+    source = "closed form"
     copied = None
     if options.copy_slope:
         draw = channel_mean_sampler(model.about(cohort), cohort, options, resolution, report)
         if model.is_base:  # a base alone does not know the cohort yet
-            copied = copy_slope_record(*draw(torch.zeros(means.shape[1])), a_t0)
+            copied = measure_copy_slope(*draw(torch.zeros(means.shape[1])), a_t0)
         else:
             measured = response(draw, means.mean(0))
-            chosen = calibrated(model, measured, means.mean(0), options.seed, size)
-            copied = copy_slope_record(*measured.first(options.n), a_t0)
-    return {
-        **chosen,
-        "mode": "infer",
-        "closed_form": closed_form,
-        "latent_mean": means.double().mean(0).tolist(),
-        "latent_size": size,
-        "t0": float(first_time(options.sampler, base.schedule, options.steps)),
-        "a_t0": a_t0,
-        "split": "train",
-        "images": len(means),
-        "patients": None if patients is None else len(set(patients)),
-        "base": {"name": base.name, "hash": base.hash},
-        "method": model.info.method,
-        "cohort": cohort.fingerprint,
-        "copy_slope": copied,
-    }
+            drift = calibrated(model, measured, means.mean(0), options.seed, size)
+            source = "calibrated"
+            copied = measure_copy_slope(*measured.first(options.n), a_t0)
+    return Estimate(
+        drift=drift,
+        source=source,
+        closed_form=closed_form,
+        latent_mean=means.double().mean(0).tolist(),
+        latent_size=size,
+        t0=float(first_time(options.sampler, base.schedule, options.steps)),
+        a_t0=a_t0,
+        images=len(means),
+        patients=None if patients is None else len(set(patients)),
+        base=BaseInfo(name=base.name, hash=base.hash),
+        method=model.info.method,
+        cohort=cohort.fingerprint,
+        copy_slope=copied,
+    )
 
 
 def check_copy_slope(model: Model, options: DriftEstimateOptions) -> None:
@@ -129,18 +222,16 @@ def _closed_form(
     patients: list[str] | None,
     options: DriftEstimateOptions,
     latent_size: int,
-) -> dict[str, Any]:
-    """Closed-form drift with its interval, from the channel means [N, C] of the training latents.
-
-    `sd` is the drift in standard deviations of a noise channel's mean, 1 / latent_size.
-    """
+) -> ChannelDrift:
+    """Closed-form drift with its interval, from the channel means [N, C] of the training
+    latents."""
     resampling = Resampling(options.bootstrap, options.seed)
     delta, interval = signal_leak.estimate(means, a_t0, groups=patients, resampling=resampling)
-    return {
-        "delta": list(delta),
-        "interval": [list(ends) for ends in interval],
-        "sd": [value * latent_size for value in delta],
-    }
+    return ChannelDrift(
+        delta=list(delta),
+        interval=[list(ends) for ends in interval],
+        sd=[value * latent_size for value in delta],
+    )
 
 
 def first_signal(base: Base, options: DriftEstimateOptions) -> float:
@@ -200,8 +291,8 @@ def channel_mean_sampler(
     return draw
 
 
-def copy_slope_record(starts: Tensor, outputs: Tensor, a_t0: float) -> dict[str, Any]:
-    """Copy slope of plain starts as estimate.json states it, with the points of the regression.
+def measure_copy_slope(starts: Tensor, outputs: Tensor, a_t0: float) -> MeasuredCopySlope:
+    """Measure the copy slope of plain starts.
 
     Args:
         starts: Channel means of the starts.
@@ -209,22 +300,12 @@ def copy_slope_record(starts: Tensor, outputs: Tensor, a_t0: float) -> dict[str,
         a_t0: Scale of the signal at the first time of the sampler.
     """
     slope = copy_slope(starts, outputs, a_t0)
-    return {
-        "slope": list(slope.slope),
-        "interval": [list(ends) for ends in slope.interval],
-        "r2": list(slope.r2),
-        "full": slope.full,
-        "share": list(slope.share),
-        "n": slope.n,
-        "sentence": slope.sentence,
-        "starts": starts.tolist(),
-        "outputs": outputs.tolist(),
-    }
+    return MeasuredCopySlope(slope, starts.tolist(), outputs.tolist())
 
 
 def calibrated(
     model: Model, measured: Response, target: Tensor, seed: int, latent_size: int
-) -> dict[str, Any]:
+) -> ChannelDrift:
     """Drift of the start from which an adapter's images have the target means.
 
     Args:
@@ -237,9 +318,8 @@ def calibrated(
     trained = model.drift.train or (0.0,) * len(target)
     interval = measured.interval(target, seed)
     delta = [start + value for start, value in zip(measured.start(target), trained, strict=True)]
-    return {
-        "delta": delta,
-        "interval": [[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)],
-        "sd": [value * latent_size for value in delta],
-        "source": "calibrated",
-    }
+    return ChannelDrift(
+        delta=delta,
+        interval=[[low + v, high + v] for (low, high), v in zip(interval, trained, strict=True)],
+        sd=[value * latent_size for value in delta],
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from latentdrift.evaluate.features.features import Space, load_features
 from latentdrift.evaluate.metrics import distribution_metrics
 from latentdrift.evaluate.metrics.intensity_metrics import INTENSITIES
 from latentdrift.evaluate.statistics import bootstrap
+from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.model.base import Base
 from latentdrift.resampling import Resampling
 
@@ -30,6 +30,22 @@ DISTANCES: dict[str, distribution_metrics.Distance] = {
     name: row.distance for name, row in INTENSITIES.items()
 } | {"kid": distribution_metrics.DISTANCES["kid"]}
 DECIDES = next(iter(DISTANCES))
+
+
+class DistanceMetric(Metric):
+    """Distance between real and synthetic images, with its interval and floor."""
+
+    value: int | float
+
+
+@dataclass(frozen=True)
+class TargetSummary:
+    """Size of the set of real images that a search aims at."""
+
+    split: str
+    images: int
+    patients: int | None
+    """None where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +132,11 @@ class Target:
             ]
         return cls(split, rows, list(rows["patient"]) if rows["patient"].notna().all() else None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Content for search.json: split, and numbers of images and patients."""
-        return {
-            "split": self.split,
-            "images": len(self.rows),
-            "patients": self.patients and len(set(self.patients)),
-        }
+    @property
+    def summary(self) -> TargetSummary:
+        """Split, and numbers of images and patients."""
+        patients = None if self.patients is None else len(set(self.patients))
+        return TargetSummary(self.split, len(self.rows), patients)
 
     def pictures(self, cohort: Cohort, resolution: int) -> Iterable[np.ndarray]:
         """Read the images one by one, [R, R, 3] in [0, 1].
@@ -139,7 +153,7 @@ class Target:
 
 def compare(
     real: Numbers, synthetic: Numbers, patients: list[str] | None, resampling: Resampling
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, DistanceMetric]:
     """Distances between real and synthetic images with interval and floor, see `judge`.
 
     Args:
@@ -152,8 +166,10 @@ def compare(
         Row of DISTANCES -> metric.
     """
     return {
-        name: distribution_metrics.judge(
-            row, real[name], synthetic[name], patients, resampling=resampling
+        name: DistanceMetric.model_validate(
+            distribution_metrics.judge(
+                row, real[name], synthetic[name], patients, resampling=resampling
+            )
         )
         for name, row in DISTANCES.items()
     }

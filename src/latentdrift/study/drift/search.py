@@ -9,7 +9,7 @@ the start around the best one's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from latentdrift.adapt.training.train import fit
 from latentdrift.config import DriftSearchOptions, FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import BaseInfo
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
@@ -27,9 +28,9 @@ from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import Results, key
-from latentdrift.study.drift.delta_selection import Reading, choose, flags, lowest
+from latentdrift.study.drift.delta_selection import Flag, Reading, choose, flags, lowest
 from latentdrift.study.drift.image_statistics import DECIDES, ImageStatistics, Numbers, Target
-from latentdrift.study.drift.search_cache import CurvePoints, Draw
+from latentdrift.study.drift.search_cache import CurvePoints, Draw, SearchPoint
 from latentdrift.study.model_images import (
     LoadModel,
     check_method,
@@ -58,7 +59,9 @@ class Question:
     grid: tuple[float, ...]
     sampling: SamplingOptions
     """Sampling options, the same for every delta, as are the prompts."""
-    base: tuple[str, str]
+    resolution: int
+    """Pixels on a side."""
+    base: BaseInfo
     """Name and hash."""
     arithmetic: str
     """Number format and kind of device, which shape a picture, too."""
@@ -92,7 +95,7 @@ class Question:
         size = model.base.latent_size(resolution)
         grid = parse_grid(options.grid, size)
         target = Target.of(cohort, options.seed)
-        named = (model.base.name, model.base.hash)
+        named = BaseInfo(name=model.base.name, hash=model.base.hash)
         arithmetic = f"{model.base.dtype} on {model.base.device.type}"
         return cls(
             options,
@@ -100,6 +103,7 @@ class Question:
             target,
             grid,
             SamplingOptions.of(options, resolution),
+            resolution,
             named,
             arithmetic,
             model.identity,
@@ -108,7 +112,7 @@ class Question:
         )
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, int | float | str | None]:
         """Options of sampling that determine an image, by name."""
         names = ("seed", "steps", "guidance", "sampler", "resolution")
         return {name: getattr(self.sampling, name) for name in names}
@@ -140,28 +144,83 @@ class Stage:
 
     name: str
     """infer, train, or fine: the start around the best trained delta."""
-    points: list[dict[str, Any]]
+    points: list[SearchPoint]
     chosen: float
     lowest: float
-    flags: list[dict[str, str]]
+    flags: list[Flag]
     strip: list[tuple[float, np.ndarray]]
     """(delta, a synthetic picture)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Content for search.json."""
-        curve = [{"delta": point["delta"], **point["distances"]} for point in self.points]
+        points = [point.to_dict() for point in self.points]
         return {
             "stage": self.name,
             "chosen": self.chosen,
             "lowest": self.lowest,
-            "flags": self.flags,
-            "curve": curve,
+            "flags": [flag.to_dict() for flag in self.flags],
+            "curve": [{"delta": point["delta"], **point["distances"]} for point in points],
+        }
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Chosen drift of a search, with its curves."""
+
+    question: Question
+    stages: list[Stage]
+    """The curve over the grid; after stage `train` also the curve `fine`."""
+    chosen: float
+    """Chosen delta, the same in every latent channel."""
+
+    @property
+    def delta(self) -> list[float]:
+        """Chosen delta of each latent channel, in standard deviations of unit noise."""
+        return [self.chosen] * self.question.channels
+
+    @property
+    def sd(self) -> list[float]:
+        """Chosen delta in standard deviations of a noise channel's mean."""
+        return [self.chosen * self.question.latent_size] * self.question.channels
+
+    @property
+    def mode(self) -> str:
+        """Mode of the chosen drift."""
+        return "infer" if self.question.options.stage == "infer" else "both"
+
+    @property
+    def start(self) -> float:
+        """Delta of the start that the last curve chose."""
+        return self.stages[-1].chosen
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of search.json."""
+        question = self.question
+        first = self.stages[0]
+        settings = question.options.model_dump(mode="json", exclude={"out", "workers"}) | {
+            "latent_size": question.latent_size,
+            **question.facts,
+            "batch_size": question.options.batch_size,
+        }
+        return {
+            "delta": self.delta,
+            "sd": self.sd,
+            "mode": self.mode,
+            "start": self.start,
+            "decided_by": DECIDES,
+            **first.to_dict(),
+            "floor": {name: metric.floor for name, metric in first.points[0].distances.items()},
+            "fine": self.stages[1].to_dict() if len(self.stages) > 1 else None,
+            "target": asdict(question.target.summary),
+            "settings": settings,
+            "base": question.base.to_dict(),
+            "cohort": question.cohort.fingerprint,
         }
 
 
 def search(
     load: LoadModel, cohort: Cohort, options: DriftSearchOptions, report: ProgressCallback
-) -> tuple[dict[str, Any], list[Stage]]:
+) -> SearchResult:
     """Search the drift of a model by the L1 distance of its images to real ones.
 
     Args:
@@ -171,33 +230,16 @@ def search(
         report: Called with (deltas done, all) of the current curve.
 
     Returns:
-        Content of search.json, and the curves.
+        Chosen drift, and the curves.
     """
     model = load().about(cohort)
     question = Question.of(model, cohort, options)
     real = ImageStatistics.open(model.base).all(
-        question.target.pictures(cohort, question.facts["resolution"])
+        question.target.pictures(cohort, question.resolution)
     )
     del model  # every process opens its own
     stages, delta = SEARCHES[options.stage](question, load, partial(curve, question, real, report))
-    results = {
-        "delta": [delta] * question.channels,
-        "sd": [delta * question.latent_size] * question.channels,
-        "mode": "infer" if options.stage == "infer" else "both",
-        "start": stages[-1].chosen,
-        "decided_by": DECIDES,
-        **stages[0].to_dict(),
-        "floor": {
-            name: judged["floor"] for name, judged in stages[0].points[0]["distances"].items()
-        },
-        "fine": stages[1].to_dict() if len(stages) > 1 else None,
-        "target": question.target.to_dict(),
-        "settings": options.model_dump(mode="json", exclude={"out", "workers"})
-        | {"latent_size": question.latent_size, **question.facts, "batch_size": options.batch_size},
-        "base": dict(zip(("name", "hash"), question.base, strict=True)),
-        "cohort": cohort.fingerprint,
-    }
-    return results, stages
+    return SearchResult(question, stages, delta)
 
 
 def search_infer(
@@ -275,9 +317,9 @@ def curve(
     target = question.target
     facts = {
         **question.facts,
-        "base": question.base[1],
+        "base": question.base.hash,
         "cohort": question.cohort.fingerprint,
-        "target": target.to_dict(),
+        "target": asdict(target.summary),
         "n": options.n,
     }
     settings = key(model, question.arithmetic, options.bootstrap, facts)
@@ -289,14 +331,14 @@ def curve(
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]
     chosen = choose(readings, anchor).delta
     best = lowest(readings).delta
-    return Stage(name, measured, chosen, best, [flag.to_dict() for flag in flags(readings)], strip)
+    return Stage(name, measured, chosen, best, flags(readings), strip)
 
 
-def reading(point: Mapping[str, Any]) -> Reading:
-    """Deciding distance of a stored point, with its interval."""
-    judged = point["distances"][DECIDES]
-    low, high = judged["ci"] or (judged["value"], judged["value"])
-    return Reading(point["delta"], judged["value"], low, high)
+def reading(point: SearchPoint) -> Reading:
+    """Deciding distance of a point, with its interval."""
+    metric = point.distances[DECIDES]
+    low, high = metric.ci or (metric.value, metric.value)
+    return Reading(point.delta, metric.value, low, high)
 
 
 def parse_grid(text: str, latent_size: int) -> tuple[float, ...]:

@@ -13,17 +13,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from latentdrift.data.images.image_writers import write_png
+from latentdrift.errors import ResourceError
 from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 from latentdrift.storage import Results, written
-from latentdrift.study.drift.image_statistics import Numbers, compare
+from latentdrift.study.drift.image_statistics import DistanceMetric, Numbers, compare
 from latentdrift.study.worker_processes import run_in_processes
 
 Draw = Callable[[float], tuple[np.ndarray, Numbers]]
 """delta -> one synthetic picture [R, R, 3] uint8 to show, and the numbers of all that were
 drawn."""
+
+
+class SearchPoint(BaseModel):
+    """Distances between real images and the synthetic images of one delta."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delta: float
+    """In standard deviations of unit noise."""
+    distances: dict[str, DistanceMetric]
+    """Row of DISTANCES -> distance."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of the file of a point."""
+        distances = {name: metric.to_dict() for name, metric in self.distances.items()}
+        return {"delta": self.delta, "distances": distances}
 
 
 @dataclass(frozen=True)
@@ -38,9 +56,15 @@ class CurvePoints:
     patients: list[str] | None
     resampling: Resampling
 
-    def read(self, delta: float) -> dict[str, Any] | None:
-        """Stored point at a delta under equal settings; None where there is none."""
-        return self.results.get(_name(delta))
+    def read(self, delta: float) -> SearchPoint | None:
+        """Stored point at a delta under equal settings; None where it is missing or damaged."""
+        content = self.results.get(_name(delta))
+        if content is None:
+            return None
+        try:
+            return SearchPoint.model_validate(content)
+        except ValidationError:
+            return None
 
     def picture(self, delta: float) -> np.ndarray:
         """Stored image of a point, uint8 [H, W, 3]."""
@@ -57,14 +81,15 @@ class CurvePoints:
             delta: In standard deviations of unit noise.
         """
         picture, numbers = draw(delta)
-        point = compare(self.target, numbers, self.patients, self.resampling)
+        distances = compare(self.target, numbers, self.patients, self.resampling)
+        point = SearchPoint(delta=delta, distances=distances)
         with written(self.results.path(_name(delta), ".png")) as aside:
             write_png(aside, picture, synthetic=True)
-        self.results.put(_name(delta), {"delta": delta, "distances": point})
+        self.results.put(_name(delta), point.to_dict())
 
     def all(
         self, deltas: Sequence[float], workers: int, report: ProgressCallback
-    ) -> list[dict[str, Any]]:
+    ) -> list[SearchPoint]:
         """Points at all deltas, in rising order; missing points are made.
 
         Args:
@@ -73,7 +98,7 @@ class CurvePoints:
             report: Called with (points done, all).
 
         Raises:
-            ResourceError: A process was killed.
+            ResourceError: A process was killed, or a point was removed by another one.
         """
         missing = [delta for delta in sorted(deltas) if self.read(delta) is None]
         count = len(deltas) - len(missing)
@@ -82,7 +107,21 @@ class CurvePoints:
             self._make_each(missing, min(workers, len(missing))), start=count + 1
         ):
             report(done, len(deltas))
-        return [self.read(delta) or {} for delta in sorted(deltas)]
+        return [self._stored(delta) for delta in sorted(deltas)]
+
+    def _stored(self, delta: float) -> SearchPoint:
+        """Point that was made before.
+
+        Raises:
+            ResourceError: It is missing.
+        """
+        point = self.read(delta)
+        if point is None:
+            raise ResourceError(
+                f"{self.results.path(_name(delta))} was removed or changed during the search; run "
+                "the search again"
+            )
+        return point
 
     def _make_each(self, deltas: Sequence[float], workers: int) -> Iterator[None]:
         if not deltas:
