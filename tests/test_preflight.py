@@ -65,7 +65,11 @@ def test_a_base_has_an_autoencoder(adapter: Path, tiny_base_folder: Path) -> Non
         ({"set": ("sex=M",), "private": Path("p")}, OptionError, "`private` keeps UIDs of DICOM"),
         ({"set": ("sex=M",), "mask": Path("gone.png")}, InputError, "the mask gone.png does not"),
         ({"set": ("sex=M",), "also": ("gone=0.5",)}, AdapterError, "there is no adapter at gone"),
-        ({"set": ("sex=M",), "emphasis": ("sex",)}, OptionError, "write WORD=FACTOR"),
+        (
+            {"set": ("sex=M",), "editor": "null-text", "emphasis": ("sex",)},
+            OptionError,
+            "write WORD=FACTOR",
+        ),
         ({"set": ("sex=M",), "animate": "gif"}, OptionError, "shows the values of a grid"),
         ({"set": ("sex=M",), "editor": "ddmi"}, OptionError, "unknown editor 'ddmi'"),
     ],
@@ -224,3 +228,23 @@ def test_checks_load_no_torch(tiny_cohort_folder: Path, adapter: Path, tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[1, 1, 1, 1, 1] []"
+
+
+def test_columns_and_features_are_checked_in_every_verb_that_names_them(
+    tmp_path: Path, tiny_cohort_folder: Path
+) -> None:
+    fitting = config.FitOptions(cohort=tiny_cohort_folder, out=tmp_path / "run", caption="raport")
+    with pytest.raises(OptionError, match="unknown column of words for `caption` 'raport'"):
+        preflight.check("fit", fitting)
+    evaluating = config.EvaluateOptions(
+        real=tiny_cohort_folder, synthetic=tiny_cohort_folder, out=tmp_path / "report", by="sexx"
+    )
+    with pytest.raises(OptionError, match="unknown attribute of the real images 'sexx'"):
+        preflight.check("evaluate", evaluating)
+    preflight.check("evaluate", evaluating.model_copy(update={"by": "sex"}))
+    bench = config.BenchTable3Options(cohort=tiny_cohort_folder, out=tmp_path / "bench")
+    preflight.check("bench table3", bench)
+    for features, message in (("poket", "unknown features 'poket'"), ("inception=x", "weights")):
+        wrong = bench.model_copy(update={"features": (features,)})
+        with pytest.raises(LatentDriftError, match=message):
+            preflight.check("bench table3", wrong)

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from latentdrift import config, record
 from latentdrift.attributes.specification import Attribute, Spec
 from latentdrift.config.parts import given
-from latentdrift.errors import AdapterError, InputError, OptionError
+from latentdrift.errors import AdapterError, InputError, OptionError, unknown
 from latentdrift.model import model_files as folders
-from latentdrift.prompts import parse_assignment, parse_emphasis, parse_wanted
+from latentdrift.prompts import Manner, parse_assignment, parse_emphasis, parse_wanted
 
 COHORTS = ("cohort", "real", "like", "gate")
 """Options that name a cohort."""
@@ -52,6 +52,8 @@ def check(verb: str, options: config.Options) -> None:
         _check_content(options)
     if isinstance(options, config.EditOptions):
         _check_edit(options)
+    if isinstance(options, config.EvaluateOptions | config.BenchOptions):
+        _check_features(options.features)
     if isinstance(options, config.EvaluateOptions):
         _check_evaluation(options)
         _check_report_folder(options)
@@ -68,9 +70,11 @@ def _check_columns(options: config.FitOptions) -> None:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.data.cohort.row_selection import check_category
 
-    if options.drift_by is None and options.concept_by is None and options.mask is None:
+    named = (options.caption, options.concept_by, options.drift_by, options.mask)
+    if all(column is None for column in named):
         return
     cohort = Cohort.load(options.cohort)
+    Manner.of_options(options).check(cohort.attributes, cohort.texts)
     for name in ("drift_by", "concept_by"):
         category = getattr(options, name)
         if category is not None:
@@ -108,23 +112,35 @@ def _is_for_editing(adapter: str) -> bool:
     return False
 
 
-def _check_evaluation(options: config.EvaluateOptions) -> None:
-    """Check the feature spaces, and the class or masks that `utility` names.
+def _check_features(features: tuple[str, ...]) -> None:
+    """Check the names of feature spaces, and that their files exist.
 
     Raises:
-        OptionError, InputError: Unknown features, or an attribute, value or column that the cohort
-            lacks.
+        OptionError, InputError: A name is unknown, or a file is missing.
+    """
+    from latentdrift.evaluate.features.features import parse_all
+
+    parse_all(features)
+
+
+def _check_evaluation(options: config.EvaluateOptions) -> None:
+    """Check the attribute that `by` names, and the class or masks that `utility` names.
+
+    Raises:
+        OptionError: An attribute, value or column that the cohort lacks.
         CohortError: Too few images of a class.
     """
     from latentdrift.data.cohort import masks
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.downstream.class_labels import Classes
-    from latentdrift.evaluate.features.features import parse_all
 
-    parse_all(options.features)
-    if not options.utility:
+    if not options.utility and options.by is None:
         return
     cohort = Cohort.load(options.real)
+    if options.by is not None and options.by not in cohort.attributes:
+        raise unknown("attribute of the real images", options.by, cohort.attributes)
+    if not options.utility:
+        return
     name, _, column = options.utility.partition("=")
     if name == "mask" and name not in cohort.attributes:
         masks.positions(cohort, column, "utility=mask")

@@ -8,7 +8,15 @@ import pytest
 
 from latentdrift import config
 from latentdrift.config.build import build
-from latentdrift.config.parts import BY_METHOD, PARTS, check_parts, given
+from latentdrift.config.parts import (
+    BY_EDITOR,
+    BY_METHOD,
+    DEFAULT_EDITORS,
+    PARTS,
+    check_parts,
+    given,
+)
+from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.errors import OptionError
 
 PLACES = {"cohort": "c", "out": "o"}
@@ -63,3 +71,34 @@ def test_an_option_of_a_preset_is_named_with_it() -> None:
         if any(given(build(config.FitOptions, values), name) for name in names):
             with pytest.raises(OptionError, match=f"of `preset={preset}`"):
                 check_parts("fit", build(config.FitOptions, values))
+
+
+def test_editors_are_those_of_the_table() -> None:
+    rows = {name: editors for names, editors in BY_EDITOR.items() for name in names}
+    able = {
+        name: tuple(editor for editor, row in EDITORS.items() if name in row.options)
+        for name in rows
+    }
+    assert rows == able
+
+
+@pytest.mark.parametrize(
+    ("editor", "message"),
+    [
+        ("ledits", "`emphasis` has no part in editor 'ledits', but in prompt-to-prompt, null-text"),
+        (None, r"`emphasis` has no part in the default editors.* give `editor=prompt-to-prompt`"),
+    ],
+)
+def test_an_option_of_other_editors_is_refused(editor: str | None, message: str) -> None:
+    edit = {"adapter": "run", "source": "x.png", "out": "o"}
+    with pytest.raises(OptionError, match=message):
+        check_parts(
+            "edit", build(config.EditOptions, edit | {"editor": editor, "emphasis": ("a=2",)})
+        )
+    for allowed in ({"editor": "null-text", "emphasis": ("a=2",)}, {"instruction": "age it"}, {}):
+        check_parts("edit", build(config.EditOptions, edit | allowed))
+
+
+def test_the_default_editors_are_those_that_edit_takes() -> None:
+    default = str(config.EditOptions.model_fields["editor"].description)
+    assert all(name in default for name in DEFAULT_EDITORS)

@@ -32,6 +32,20 @@ BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("instruction",): ("instruct-pix2pix",),
     ("caption_dropout",): tuple(name for name in METHODS.known if name != "textual-inversion"),
 }
+# Options of `edit` -> the editors in which they have an effect (`options` in EDITORS of
+# edit/editors/editors.py). All others have one in several kinds of editors.
+BY_EDITOR: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("cross_share", "self_share", "exchange", "emphasis", "local_blend"): (
+        "prompt-to-prompt",
+        "null-text",
+    ),
+    ("sentences", "attention_weight"): ("pix2pix-zero",),
+    ("focus",): ("ledits",),
+    ("mask_threshold",): ("diffedit",),
+    ("image_guidance", "instruction"): ("instruct-pix2pix",),
+}
+DEFAULT_EDITORS = ("ddim", "controlnet", "instruct-pix2pix")
+"""Editors that `edit` takes by default, depending on the model."""
 # Values that a method gives to an option by default (METHODS in adapt/methods/methods.py). Giving
 # one of them has no effect.
 EQUAL_TO_DEFAULT = {"vectors": (None, 1), "prior_images": (None, 0)}
@@ -152,6 +166,8 @@ def check_parts(verb: str, options: Options) -> None:
                 )
     if verb == "fit":
         _check_method(options)
+    if verb == "edit":
+        _check_editor(options)
 
 
 def given(options: Options, name: str) -> bool:
@@ -167,6 +183,23 @@ def _check_method(options: Any) -> None:
                 raise OptionError(
                     f"{_named(options, name)} has no part in `method={options.method}`, but in "
                     f"{', '.join(methods)}; leave one of them out"
+                )
+
+
+def _check_editor(options: Any) -> None:
+    for names, editors in BY_EDITOR.items():
+        for name in names:
+            if not given(options, name) or options.editor in editors:
+                continue
+            if options.editor is not None:
+                raise OptionError(
+                    f"`{name}` has no part in editor '{options.editor}', but in "
+                    f"{', '.join(editors)}; leave one of them out"
+                )
+            if not set(editors) & set(DEFAULT_EDITORS):
+                raise OptionError(
+                    f"`{name}` has no part in the default editors, but in {', '.join(editors)}; "
+                    f"give `editor={editors[0]}`, or leave it out"
                 )
 
 
