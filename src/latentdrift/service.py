@@ -666,23 +666,24 @@ def audit(options: config.AuditOptions, quiet: bool = False) -> Result:
         options.out, "audit", options, inputs
     ):
         before = record.read(options.out)["results"]
-        _log_audit(before)
+        _log_audit(before["verdict"]["sentence"], before["matches"])
         return {**files, **before, "already finished": True}
     with bar("audit", quiet=quiet) as report:
         result = study.audit(model, lambda info: _base_of(options, info), cohort, options, report)
     study.write_audit(options.out, result)
-    _log_audit(result)
-    summary = {name: result[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
+    _log_audit(result.sentence, result.matches)
+    content = result.to_dict()
+    summary = {name: content[name] for name in ("verdict", "loss", "ratio", "patients", "matches")}
     record.write(options.out, "audit", options, inputs=inputs, results=summary)
     return {**files, **summary}
 
 
-def _log_audit(result: Mapping[str, Any]) -> None:
+def _log_audit(sentence: str, matches: bool) -> None:
     """Log the verdict of an audit, and a warning where the cohort is not the adapter's own."""
     from latentdrift.study.audit.audit import OTHERS
 
-    log.info(result["verdict"]["sentence"])
-    if not result["matches"]:
+    log.info(sentence)
+    if not matches:
         log.warning(OTHERS)
 
 

@@ -7,13 +7,19 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.privacy.membership_inference import Losses, membership, verdict
+from latentdrift.evaluate.privacy.membership_inference import (
+    GroupCounts,
+    Losses,
+    Membership,
+    membership,
+    verdict,
+)
 from latentdrift.resampling import Resampling
 
 
 def told(
     members: int, others: int, apart: float, visits: int = 1, seed: int = 0, bootstrap: int = 200
-) -> tuple[Losses, dict]:
+) -> tuple[Losses, Membership]:
     """Losses of patients whose logarithms are Gaussian of sd 1; members' are lower by `apart`, and
     all are easy or hard."""
     generator = np.random.default_rng(seed)
@@ -31,11 +37,12 @@ def test_the_area_is_that_of_two_gaussians() -> None:
     from scipy.stats import norm
 
     table, found = told(800, 800, 1.0)
-    assert found["ratio"]["auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.03)
-    assert found["ratio"]["p"] < 1e-6
-    assert found["ratio"]["ci"][0] < norm.cdf(1 / np.sqrt(2)) < found["ratio"]["ci"][1]
-    assert found["loss"]["auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2 * 10)), abs=0.04)
-    assert found["ratio"]["auc"] == pytest.approx(
+    assert found.scores["ratio"].auc == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.03)
+    assert found.scores["ratio"].p < 1e-6
+    low, high = found.scores["ratio"].ci or (1.0, 0.0)
+    assert low < norm.cdf(1 / np.sqrt(2)) < high
+    assert found.scores["loss"].auc == pytest.approx(norm.cdf(1 / np.sqrt(2 * 10)), abs=0.04)
+    assert found.scores["ratio"].auc == pytest.approx(
         roc_auc_score(table.member, table.scores()["ratio"])
     )
 
@@ -43,10 +50,11 @@ def test_the_area_is_that_of_two_gaussians() -> None:
 def test_visits_of_a_patient_count_once() -> None:
     _, once = told(30, 30, 1.0)
     _, thrice = told(30, 30, 1.0, visits=3)
-    for name in ("auc", "ci"):
-        assert once["ratio"][name] == pytest.approx(thrice["ratio"][name])
-    assert thrice["patients"] == {"members": 30, "others": 30}
-    assert thrice["images"]["members"] == 90
+    first = once.scores["ratio"]
+    second = thrice.scores["ratio"]
+    assert first.auc == pytest.approx(second.auc) and first.ci == pytest.approx(second.ci)
+    assert thrice.patients == GroupCounts(members=30, others=30)
+    assert thrice.images.members == 90
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_what_was_learned_by_heart_is_found_out() -> None:
             Losses(member, known_losses(latents, mine), known_losses(latents, public)),
             Resampling(200),
         )
-        assert low <= found["ratio"]["auc"] <= high and low <= found["loss"]["auc"] <= high
+        assert all(low <= found.scores[name].auc <= high for name in ("ratio", "loss"))
         assert (verdict(found)[0] == "red") == (eight is mine)
 
 
@@ -186,6 +186,11 @@ def test_a_short_fit_betrays_nobody_and_the_page_says_so(study: Path) -> None:
         and told["verdict"]["colour"] != "red"
     )
     assert told["patients"] == {"members": MEMBERS, "others": OTHERS} == told["images"]
+    attack = ["patients", "images", "loss", "ratio", "means"]
+    inputs = ["draws", "seed", "cohort", "matches", "method", "shown", "base"]
+    assert list(told) == ["verdict", *attack, *inputs, "losses"]
+    assert list(told["losses"][0]) == ["image", "member", "adapted", "base"]
+    assert sum(row["member"] for row in told["losses"]) == MEMBERS
     page = (study / "audit-mine" / "audit.html").read_text()
     assert told["verdict"]["sentence"] in html.unescape(page) and "no differential privacy" in page
     assert not [

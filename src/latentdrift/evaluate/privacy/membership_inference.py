@@ -9,13 +9,14 @@ calibration, Watson et al. 2022): the base.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import mannwhitneyu
 
+from latentdrift.display.html_report import Colour
 from latentdrift.errors import InputError
 from latentdrift.evaluate.statistics.auc import auc
 from latentdrift.evaluate.statistics.bootstrap import groups
@@ -54,7 +55,57 @@ class Losses:
         return {"loss": -np.log(self.adapted), "ratio": np.log(self.base) - np.log(self.adapted)}
 
 
-def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dict[str, Any]:
+@dataclass(frozen=True)
+class GroupCounts:
+    """Numbers of patients or images that the model was trained on, and of others."""
+
+    members: int
+    others: int
+
+
+@dataclass(frozen=True)
+class GroupMeans:
+    """Mean loss of the images that the model was trained on, and of others."""
+
+    members: float
+    others: float
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well a score separates training patients from others."""
+
+    auc: float
+    """Area under the ROC curve: 0.5 for no separation, 1 for a complete one."""
+    ci: list[float] | None
+    """95 % interval over patients; None for too few of them."""
+    p: float
+    """One-sided probability of such an area without separation."""
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Result of a membership inference attack."""
+
+    patients: GroupCounts
+    images: GroupCounts
+    scores: dict[str, Separation]
+    """Row of SCORES -> separation by this score."""
+    means: dict[str, GroupMeans]
+    """Mean losses of the `adapted` model and of the `base`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content for audit.json; each score is a key of its own."""
+        scores = {name: asdict(separation) for name, separation in self.scores.items()}
+        return {
+            "patients": asdict(self.patients),
+            "images": asdict(self.images),
+            **scores,
+            "means": {name: asdict(means) for name, means in self.means.items()},
+        }
+
+
+def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> Membership:
     """Measure how well losses separate training patients from others, by the area under the ROC
     curve.
 
@@ -65,10 +116,6 @@ def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dic
     Args:
         losses: Losses of members and others.
         resampling: Resamples behind the intervals.
-
-    Returns:
-        Numbers of `patients` and `images`; for each row of SCORES auc, ci and p; `means` of the
-        losses.
 
     Raises:
         InputError: No images on one side, or losses that are not finite and above 0.
@@ -87,42 +134,51 @@ def membership(losses: Losses, resampling: Resampling = Resampling(1000)) -> dic
     units = groups(len(losses.member), losses.patients)
     member = np.bincount(units, losses.member) > 0
     count = np.bincount(units)
-    result: dict[str, Any] = {
-        "patients": {"members": int(member.sum()), "others": int((~member).sum())},
-        "images": {"members": int(losses.member.sum()), "others": int((~losses.member).sum())},
-    }
+    scores = {}
     for name, score in losses.scores().items():
         each = np.bincount(units, score) / count
         value, ci = auc(member.astype(int), each, None, resampling)
         chance = mannwhitneyu(each[member], each[~member], alternative="greater").pvalue
-        result[name] = {"auc": value, "ci": ci, "p": float(chance)}
-    sides = {"members": losses.member, "others": ~losses.member}
-    result["means"] = {
-        name: {side: float(values[of].mean()) for side, of in sides.items()}
-        for name, values in (("adapted", losses.adapted), ("base", losses.base))
-    }
-    return result
+        scores[name] = Separation(value, ci, float(chance))
+    return Membership(
+        patients=_group_counts(member),
+        images=_group_counts(losses.member),
+        scores=scores,
+        means={
+            "adapted": _group_means(losses.adapted, losses.member),
+            "base": _group_means(losses.base, losses.member),
+        },
+    )
 
 
-def verdict(result: Mapping[str, Any]) -> tuple[str, str]:
+def _group_counts(member: np.ndarray) -> GroupCounts:
+    return GroupCounts(int(member.sum()), int((~member).sum()))
+
+
+def _group_means(values: np.ndarray, member: np.ndarray) -> GroupMeans:
+    return GroupMeans(float(values[member].mean()), float(values[~member].mean()))
+
+
+def verdict(result: Membership) -> tuple[Colour, str]:
     """Traffic-light colour and sentence for a result of `membership`."""
-    n = result["patients"]
-    sentence = f"{n['members']} training and {n['others']} other patients"
-    if min(n.values()) < FEWEST:
+    n = result.patients
+    sentence = f"{n.members} training and {n.others} other patients"
+    name = min(SCORES, key=lambda score: (result.scores[score].p, -result.scores[score].auc))
+    separation = result.scores[name]
+    if min(n.members, n.others) < FEWEST or separation.ci is None:
         return "grey", f"With {sentence} nothing can be said; at least {FEWEST} of each are needed."
-    name = min(SCORES, key=lambda score: (result[score]["p"], -result[score]["auc"]))
-    value, (low, high), chance = (result[name][key] for key in ("auc", "ci", "p"))
+    low, high = separation.ci
     seen = (
-        f"area under the curve {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, by the "
+        f"area under the curve {separation.auc:.2f}, 95 % interval {low:.2f} to {high:.2f}, by the "
         f"{SCORES[name]}, {sentence}"
     )
-    if chance < SURE and value >= PLAIN:
+    if separation.p < SURE and separation.auc >= PLAIN:
         return (
             "red",
             "Whoever has this adapter and a picture can tell whether it was trained on its patient "
             f"({seen}).",
         )
-    if chance < SURE:
+    if separation.p < SURE:
         return (
             "amber",
             f"Training patients can be told from others a little better than by chance ({seen}).",

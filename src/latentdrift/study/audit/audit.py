@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ from latentdrift.config import AuditOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.display import html_report
 from latentdrift.errors import CohortError, OptionError
-from latentdrift.evaluate.privacy.membership_inference import SCORES, Losses, membership, verdict
-from latentdrift.model.adapter_info import AdapterInfo
+from latentdrift.evaluate.privacy.membership_inference import (
+    SCORES,
+    Losses,
+    Membership,
+    membership,
+    verdict,
+)
+from latentdrift.model.adapter_info import AdapterInfo, BaseInfo
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
@@ -28,6 +35,56 @@ from latentdrift.study.drift.drift_report import write_json
 AT_A_TIME = 8  # draws that go through the network together
 MEMBER = "#d1603d"
 OTHER = "#4878a8"
+
+
+@dataclass(frozen=True)
+class ImageLoss:
+    """Losses of an image under both models."""
+
+    image: str
+    """Name of its file, without folder and suffix."""
+    member: bool
+    """Whether it is in the train split."""
+    adapted: float
+    base: float
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """Result of a membership inference attack on an adapter."""
+
+    colour: html_report.Colour
+    sentence: str
+    """Verdict in words."""
+    membership: Membership
+    draws: int
+    """Timesteps behind each loss."""
+    seed: int
+    cohort: str
+    """Fingerprint of the audited cohort."""
+    matches: bool
+    """Whether the adapter was trained on this cohort."""
+    method: str | None
+    shown: str
+    """Input of the adapter beside noise and text: "nothing" where it has none."""
+    base: BaseInfo
+    """Name and hash."""
+    losses: list[ImageLoss]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of audit.json."""
+        return {
+            "verdict": {"colour": self.colour, "sentence": self.sentence},
+            **self.membership.to_dict(),
+            "draws": self.draws,
+            "seed": self.seed,
+            "cohort": self.cohort,
+            "matches": self.matches,
+            "method": self.method,
+            "shown": self.shown,
+            "base": self.base.to_dict(),
+            "losses": [asdict(row) for row in self.losses],
+        }
 
 
 def losses(
@@ -80,8 +137,8 @@ def audit(
     cohort: Cohort,
     options: AuditOptions,
     report: ProgressCallback,
-) -> dict[str, Any]:
-    """Contents of audit.json.
+) -> AuditResult:
+    """Attack an adapter by membership inference.
 
     Args:
         model: The adapted model.
@@ -116,18 +173,19 @@ def audit(
     )
     colour, sentence = verdict(attack)
     trained_on = model.info.cohort.fingerprint if model.info.cohort else None
-    return {
-        "verdict": {"colour": colour, "sentence": sentence},
-        **attack,
-        "draws": options.draws,
-        "seed": options.seed,
-        "cohort": cohort.fingerprint,
-        "matches": trained_on == cohort.fingerprint,
-        "method": model.info.method,
-        "shown": model.base.shows,
-        "base": {"name": model.base.name, "hash": model.base.hash},
-        "losses": _loss_rows(table, member, adapted_losses, base_losses),
-    }
+    return AuditResult(
+        colour=colour,
+        sentence=sentence,
+        membership=attack,
+        draws=options.draws,
+        seed=options.seed,
+        cohort=cohort.fingerprint,
+        matches=trained_on == cohort.fingerprint,
+        method=model.info.method,
+        shown=model.base.shows,
+        base=BaseInfo(name=model.base.name, hash=model.base.hash),
+        losses=_loss_rows(table, member, adapted_losses, base_losses),
+    )
 
 
 def _members(table: pd.DataFrame, cohort: Cohort) -> np.ndarray:
@@ -149,16 +207,13 @@ def _members(table: pd.DataFrame, cohort: Cohort) -> np.ndarray:
 
 def _loss_rows(
     table: pd.DataFrame, member: np.ndarray, adapted_losses: np.ndarray, base_losses: np.ndarray
-) -> list[dict[Hashable, Any]]:
-    """One row per image: name without folder and suffix, membership, and both losses."""
-    columns = {
-        "image": [Path(name).stem for name in table["file_name"]],
-        "member": member,
-        "adapted": adapted_losses,
-        "base": base_losses,
-    }
-    result: list[dict[Hashable, Any]] = pd.DataFrame(columns).to_dict("records")
-    return result
+) -> list[ImageLoss]:
+    """Losses of each image of the table."""
+    columns = zip(table["file_name"], member, adapted_losses, base_losses, strict=True)
+    return [
+        ImageLoss(Path(name).stem, bool(is_member), float(adapted), float(base))
+        for name, is_member, adapted, base in columns
+    ]
 
 
 OTHERS = (
@@ -188,54 +243,54 @@ APART = (
 )
 
 
-def write_audit(out: Path, results: Mapping[str, Any]) -> None:
+def write_audit(out: Path, result: AuditResult) -> None:
     """Write audit.json and audit.html, with the verdict, the numbers and the distributions of
     losses.
 
     Args:
         out: Folder that exists.
-        results: From `audit`.
+        result: Result of `audit`.
     """
-    colour = results["verdict"]["colour"]
-    sentence = results["verdict"]["sentence"]
     lights: list[tuple[str, html_report.Colour, str]] = [
-        ("Who was in the training set?", colour, sentence)
+        ("Who was in the training set?", result.colour, result.sentence)
     ]
-    if not results["matches"]:
+    if not result.matches:
         lights.append(("The adapter's own cohort?", "red", OTHERS))
-    areas = [
-        {
-            "score": title,
-            "area under the curve": results[name]["auc"],
-            "95 % interval": "{:.3f} to {:.3f}".format(*results[name]["ci"])
-            if results[name]["ci"]
-            else None,
-            "by chance with probability": results[name]["p"],
-        }
-        for name, title in SCORES.items()
-    ]
-    means = [{"model": name, **values} for name, values in results["means"].items()]
+    areas = []
+    for name, title in SCORES.items():
+        separation = result.membership.scores[name]
+        areas.append(
+            {
+                "score": title,
+                "area under the curve": separation.auc,
+                "95 % interval": "{:.3f} to {:.3f}".format(*separation.ci)
+                if separation.ci
+                else None,
+                "by chance with probability": separation.p,
+            }
+        )
+    means = [{"model": name, **asdict(mean)} for name, mean in result.membership.means.items()]
     blocks = [
         html_report.lights(lights),
         html_report.text(
-            WORDS.format(draws=results["draws"])
-            + (BESIDE.format(**results) if results["shown"] != "nothing" else "")
+            WORDS.format(draws=result.draws)
+            + (BESIDE.format(shown=result.shown) if result.shown != "nothing" else "")
         ),
         html_report.table(areas, AREAS),
         html_report.table(means, MEANS),
     ]
-    write_json(out / "audit.json", results)
+    write_json(out / "audit.json", result.to_dict())
     html_report.write_page(
         out / "audit.html",
         "Does the adapter reveal its training patients?",
-        [*blocks, html_report.picture(_histogram(results["losses"]), APART)],
+        [*blocks, html_report.picture(_histogram(result.losses), APART)],
     )
 
 
-def _histogram(rows: Any) -> Any:
+def _histogram(rows: Sequence[ImageLoss]) -> Any:
     drawing, (ax,) = html_report.figure(width=5.6, height=2.4)
-    member = np.array([row["member"] for row in rows])
-    score = np.array([np.log(row["base"] / row["adapted"]) for row in rows])
+    member = np.array([row.member for row in rows])
+    score = np.array([np.log(row.base / row.adapted) for row in rows])
     bins = np.linspace(score.min() - 1e-9, score.max() + 1e-9, 31)
     for mask, colour, label in (
         (~member, OTHER, "other patients"),
