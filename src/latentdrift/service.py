@@ -890,7 +890,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
     if not old["results"].get("gate"):
         instead["gate"] = False  # none was there, and by default there is one now
-    instead["slots"] = old["options"].get("slots") or 4  # of every base before it was recorded
+    instead |= _before_it_was_recorded(old)
     here = {name: value for name, value in instead.items() if name in model.model_fields}
     try:
         options_again = model(
@@ -907,6 +907,25 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
         if place is not None and not Path(place).exists():
             folders.find(place, fetch=False)
     return options_again
+
+
+def _before_it_was_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of options that a record lacks because it is older than they are.
+
+    Args:
+        old: Content of the record.
+    """
+    from latentdrift.edit.editors.editors import EDITORS
+
+    earlier: dict[str, Any] = {}
+    if old["verb"] == "generate":
+        earlier["slots"] = 4
+    if old["verb"] == "edit":
+        methods = {adapter["method"] for adapter in old.get("inputs", {}).get("adapters", [])}
+        own = next((name for name in ("instruct-pix2pix", "controlnet") if name in methods), "ddim")
+        if "iterations" in EDITORS[old["options"].get("editor") or own].options:
+            earlier["iterations"] = 2
+    return {name: value for name, value in earlier.items() if name not in old["options"]}
 
 
 def demo(options: config.DemoOptions, quiet: bool = False) -> Result:

@@ -41,8 +41,9 @@ class GenerateOptions(Options):
     Default: that cohort, where it is still in its place; `gate=False` turns the copy filter off."""
     n: Count = 16
     """Number of images."""
-    steps: Count = 50
-    """Number of sampling steps."""
+    steps: Count = 25
+    """Number of sampling steps. More than 25 bring nothing that was measured (see
+    docs/sampling.md)."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Classifier-free guidance weight, at least 0; 1: no guidance."""
     guidance_interval: tuple[float, float] | None = None
@@ -135,8 +136,9 @@ class EditOptions(Options):
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
     """Share of the trajectory that the edit goes back towards noise, above 0, at most 1. controlnet
     and instruct-pix2pix start from noise and take none."""
-    steps: Count = 50
-    """Number of steps of the full trajectory."""
+    steps: Count = 20
+    """Number of steps of the full trajectory. More than 20 bring little (see
+    docs/counterfactuals.md)."""
     guidance: Annotated[float, Field(ge=0)] = 2.5
     """Guidance weight of the changed prompt or of the instruction, at least 0; 1: no guidance."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
@@ -157,6 +159,9 @@ class EditOptions(Options):
     --edits` measures the distance to the source."""
     inversion: str | None = None
     """Inversion of the source image; default: the editor's."""
+    iterations: Annotated[int, Field(ge=1, le=20)] | None = None
+    """Fixed-point iterations at each step of a DDIM inversion, 1 to 20; default: as many as the
+    step needs, 1 to 5."""
     inversions: Path | None = None
     """Folder with the cache of inversions, which are as private as the images; default: the folder
     "cache" in `out`."""

@@ -60,6 +60,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
         "editors",
         "strength",
         "inversion",
+        "iterations",
         "inversions",
         "detail",
         "cross_share",

@@ -9,6 +9,7 @@ import torch
 from gaussian import channels, gaussian, randn, sd_schedule
 from gaussian_inversions import error, task
 
+from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.inversions.inversion import INVERSIONS, ddim_inversion
 from latentdrift.errors import OptionError
 from latentdrift.model.base import Base
@@ -27,7 +28,7 @@ def there_and_back(
     steps: int,
     depth: int,
     context: object = None,
-    **options: float,
+    **options: int,
 ) -> torch.Tensor:
     xt = ddim_inversion(denoiser, schedule, x0, context, steps, depth, **options)
     return run(denoiser, schedule, "ddim", steps, xt, context, [], start_index=steps - depth)
@@ -40,9 +41,7 @@ def test_refined_far_enough_it_is_the_exact_inverse(kind: str, end: bool, spacin
     schedule = sd_schedule(kind, set_alpha_to_one=end, timestep_spacing=spacing)
     x0 = -0.5 + 0.35 * randn(2, 4, 8, 8)
     for depth in (1, 12, 20):
-        back = there_and_back(
-            gaussian(schedule), schedule, x0, 20, depth, tolerance=0, max_iterations=60
-        )
+        back = there_and_back(gaussian(schedule), schedule, x0, 20, depth, iterations=60)
         assert (back - x0).abs().max() < 1e-6
 
 
@@ -52,9 +51,7 @@ def test_error_falls_with_steps_and_with_refinement(kind: str) -> None:
     x0 = -0.5 + 0.35 * randn(2, 4, 8, 8)
 
     def error(steps: int, iterations: int) -> float:
-        back = there_and_back(
-            gaussian(schedule), schedule, x0, steps, steps, tolerance=0, max_iterations=iterations
-        )
+        back = there_and_back(gaussian(schedule), schedule, x0, steps, steps, iterations=iterations)
         return (back - x0).abs().max().item()
 
     by_steps = [error(steps, 2) for steps in (10, 25, 50, 100)]
@@ -78,13 +75,13 @@ def test_iterations_go_where_the_residual_asks_for_them(kind: str) -> None:
         times.append(int(t))
         return network(xt, t, context)
 
-    def error(**options: float) -> float:
+    def error(**options: int) -> float:
         times.clear()
         xt = ddim_inversion(counting, schedule, x0, None, 50, 30, **options)
         back = run(network, schedule, "ddim", 50, xt, None, [], start_index=20)
         return (back - x0).pow(2).mean().sqrt().item()
 
-    twice = error(tolerance=0, max_iterations=2)
+    twice = error(iterations=2)
     assert len(times) == 61
     adaptive = error()
     assert len(times) < 45 and adaptive < twice
@@ -142,13 +139,13 @@ def test_a_network_comes_back_to_the_image(
     x0 = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     context = base.embed(["a brain MRI"])
 
-    def error(steps: int, **options: float) -> float:
+    def error(steps: int, **options: int) -> float:
         depth = round(0.6 * steps)
         back = there_and_back(base.denoiser(), base.schedule, x0, steps, depth, context, **options)
         return (back - x0).abs().max().item()
 
     assert max(error(steps) for steps in (10, 25, 50)) < 0.01
-    errors = [error(steps, tolerance=0, max_iterations=2) for steps in (10, 25, 50)]
+    errors = [error(steps, iterations=2) for steps in (10, 25, 50)]
     assert errors == sorted(errors, reverse=True)
 
 
@@ -203,6 +200,7 @@ def test_what_the_source_is_changed_to_shapes_no_inversion(name: str) -> None:
     ("option", "change"),
     [
         ("strength", {"strength": 0.4}),
+        ("iterations", {"spec": EditSpec(iterations=1)}),
         ("steps", {"steps": 20}),
         ("guidance", {"guidance": 1.5}),
         ("seed", {"generator": torch.Generator().manual_seed(1)}),

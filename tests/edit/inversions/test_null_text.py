@@ -17,7 +17,7 @@ def test_null_text_finds_the_sources_own_prompt() -> None:
     is the source's prompt."""
     asked = task(steps=20, strength=1.0)
     path = ddim_trajectory(
-        asked.denoiser, asked.schedule, asked.x0, asked.source, 20, 20, tolerance=0
+        asked.denoiser, asked.schedule, asked.x0, asked.source, 20, 20, iterations=20
     )
     found = null_text(asked, path, iterations=200).embeddings
     assert found.shape == (20,)

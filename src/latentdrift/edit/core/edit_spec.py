@@ -30,6 +30,8 @@ class EditSpec:
     """Number of counterfactuals, under successive seeds."""
     inversion: str | None = _default("inversion")
     """A row of INVERSIONS; None for the editor's default."""
+    iterations: int | None = _default("iterations")
+    """Fixed-point iterations at each step of a DDIM inversion; None: as many as it needs."""
     cross_share: float = _default("cross_share")
     """Share of the steps in which cross-attention follows the source."""
     self_share: float = _default("self_share")

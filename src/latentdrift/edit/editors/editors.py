@@ -31,6 +31,8 @@ WAY = ("strength", "steps", "guidance", "seed")
 NOISE = (*WAY, "seeds")
 """Options of editors that draw at random."""
 MASK = ("mask", "protect", "mask_edge")
+INVERTED = ("inversion", "iterations")
+"""Options of editors that start from a DDIM inversion."""
 
 
 def sdedit(task: Task) -> tuple[Tensor, Tensor]:
@@ -127,19 +129,24 @@ EDITORS: dict[str, Editor] = {
     "sdedit": Editor(sdedit),
     "ddim": Editor(
         ddim,
-        options=(*WAY, "inversion", *MASK),
+        options=(*WAY, *INVERTED, *MASK),
         inversions=("negative-prompt", "ddim", "null-text"),
     ),
     "prompt-to-prompt": Editor(
         prompt_to_prompt,
-        options=(*P2P, "inversion"),
+        options=(*P2P, *INVERTED),
         inversions=("negative-prompt", "ddim"),
         attends=True,
     ),
-    "null-text": Editor(prompt_to_prompt, options=P2P, inversions=("null-text",), attends=True),
+    "null-text": Editor(
+        prompt_to_prompt,
+        options=(*P2P, "iterations"),
+        inversions=("null-text",),
+        attends=True,
+    ),
     "pix2pix-zero": Editor(
         pix2pix_zero,
-        options=(*WAY, "inversion", "sentences", "attention_weight", *MASK),
+        options=(*WAY, *INVERTED, "sentences", "attention_weight", *MASK),
         inversions=("regularised", "negative-prompt", "ddim"),
         says="sentences",
         attends=True,
@@ -151,7 +158,7 @@ EDITORS: dict[str, Editor] = {
     "inpaint": Editor(sdedit, needs_mask=True),
     "diffedit": Editor(
         diffedit,
-        options=(*NOISE, "inversion", "mask_threshold"),
+        options=(*NOISE, *INVERTED, "mask_threshold"),
         inversions=("negative-prompt", "ddim"),
     ),
     "controlnet": Editor(

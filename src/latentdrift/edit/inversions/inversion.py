@@ -35,21 +35,12 @@ def ddim_inversion(
     steps: int,
     depth: int,
     *,
-    tolerance: float = TOLERANCE,
-    max_iterations: int = MAX_ITERATIONS,
+    iterations: int | None = None,
 ) -> Tensor:
     """Last point of `ddim_trajectory`: xt [1, C, h, w]; its arguments are those of
     `ddim_trajectory`."""
-    return ddim_trajectory(
-        denoiser,
-        schedule,
-        x0,
-        context,
-        steps,
-        depth,
-        tolerance=tolerance,
-        max_iterations=max_iterations,
-    )[-1]
+    path = ddim_trajectory(denoiser, schedule, x0, context, steps, depth, iterations=iterations)
+    return path[-1]
 
 
 @torch.no_grad()
@@ -61,8 +52,7 @@ def ddim_trajectory(
     steps: int,
     depth: int,
     *,
-    tolerance: float = TOLERANCE,
-    max_iterations: int = MAX_ITERATIONS,
+    iterations: int | None = None,
     noise: Callable[[Tensor], Tensor] = lambda eps: eps,
 ) -> list[Tensor]:
     """x0 and the xt of `depth` of `steps` DDIM steps up, from each of which sampling under the same
@@ -74,8 +64,8 @@ def ddim_trajectory(
         xt = (a / a_prev) x_prev + (s - a s_prev / a_prev) eps(xt, t)
 
     with eps at the xt that is looked for, so by fixed-point iteration (Pan et al. 2023, AIDI).
-    It starts with eps extrapolated from the two steps before, and ends where eps settles: first
-    steps, in which eps changes most, take more iterations than later ones. Stock inverse schedulers take eps at x_prev and t
+    By default it starts with eps extrapolated from the two steps before, and ends where eps
+    settles: the first steps, in which eps changes most, take most iterations. Stock inverse schedulers take eps at x_prev and t
     instead, one step behind, and do not come back to the image.
 
     Args:
@@ -86,8 +76,8 @@ def ddim_trajectory(
         context: Handed to the denoiser.
         steps: DDIM steps of the full trajectory.
         depth: Number of these steps to go up.
-        tolerance: Mean change of every image's eps below which a step's iterations end.
-        max_iterations: Fixed-point iterations of a step at most, from 1.
+        iterations: Fixed-point iterations of each step, begun with the eps of the step before;
+            None: as many as settle eps, at most MAX_ITERATIONS, begun with an extrapolated eps.
         noise: Changes the eps with which a step is taken at last.
     """
     times = schedule.timesteps(steps).flip(0)[:depth]
@@ -100,13 +90,14 @@ def ddim_trajectory(
         (a, s), (a_prev, s_prev) = schedule.scales(t, xt), _before(schedule, int(t) - stride, xt)
         fixed = a / a_prev * xt
         slope = s - a * s_prev / a_prev
-        if len(history) > 1:
+        if iterations is None and len(history) > 1:
             eps = 2 * history[-1] - history[-2]
-        for _ in range(max_iterations):
+        for _ in range(iterations or MAX_ITERATIONS):
             before = eps
             xt = fixed + slope * before
             eps = schedule.split(denoiser(xt, t, context), xt, t)[1]
-            if (eps - before).abs().mean((1, 2, 3)).max() < tolerance:
+            change = (eps - before).abs().mean((1, 2, 3)).max()
+            if iterations is None and change < TOLERANCE:
                 break
         history = [*history[-1:], eps]
         xt = fixed + slope * noise(eps)
@@ -116,7 +107,14 @@ def ddim_trajectory(
 
 def _trajectory(task: Task, noise: Callable[[Tensor], Tensor] = lambda eps: eps) -> list[Tensor]:
     return ddim_trajectory(
-        task.denoiser, task.schedule, task.x0, task.source, task.steps, task.depth, noise=noise
+        task.denoiser,
+        task.schedule,
+        task.x0,
+        task.source,
+        task.steps,
+        task.depth,
+        iterations=task.spec.iterations,
+        noise=noise,
     )
 
 
@@ -202,14 +200,14 @@ class Inversion:
 
     invert: Callable[[Task], Inverted]
     """Reads nothing of what the source is changed to."""
-    options: tuple[str, ...] = ("strength", "steps")
+    options: tuple[str, ...] = ("strength", "steps", "iterations")
     """The options of `edit` that shape it."""
 
 
 INVERSIONS: dict[str, Inversion] = {
     "ddim": Inversion(ddim),
     "negative-prompt": Inversion(negative_prompt),
-    "null-text": Inversion(optimised, ("strength", "steps", "guidance")),
+    "null-text": Inversion(optimised, ("strength", "steps", "iterations", "guidance")),
     "regularised": Inversion(smoothed),
     "edit-friendly": Inversion(edit_friendly, ("strength", "steps", "seed")),
 }
