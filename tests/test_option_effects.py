@@ -306,7 +306,7 @@ FILES = EVERY_SOURCE[:-1]
 PARTS_BY_SOURCE: dict[str, tuple[tuple[str, ...], Any]] = {
     "window": (FILES, "0,80"),
     "split": (("cohort",), "test"),
-    "patient": (("cohort",), ("p-1",)),
+    "patient": (("cohort",), ("P0001",)),
     "plane": (("nifti slice", "nifti volume"), "axial"),
     "position": (("nifti volume",), "40%"),
     "private": (("dicom",), Path("private")),
@@ -339,6 +339,7 @@ PARTS_BY_EDITOR: dict[str, tuple[tuple[str, ...], Any]] = {
     "image_guidance": (("instruct-pix2pix",), 3.0),
     "instruction": (("instruct-pix2pix",), "Age this brain"),
     "inversion": (("ddim", "prompt-to-prompt", "pix2pix-zero", "diffedit"), "ddim"),
+    "iterations": (("ddim", "prompt-to-prompt", "null-text", "pix2pix-zero", "diffedit"), 2),
     "inversions": (INVERTING, Path("kept")),
     "mask": (MASKED, Path("mask.png")),
     "protect": (MASKED, Path("mask.png")),
@@ -404,8 +405,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.uint8), affine), path)
         path.rename(folder / name)
     shutil.copy(pydicom.data.get_testdata_file("CT_small.dcm"), folder / "dicom")
-    (folder / "cohort").mkdir()
-    (folder / "cohort" / "cohort.json").write_text("{}")
+    tiny_cohort(folder / "cohort")
     (folder / "run" / "adapter").mkdir(parents=True)
     (folder / "run" / "adapter" / "adapter.json").write_text(
         json.dumps({"attributes": {"age": {"type": "number"}}})

@@ -43,7 +43,7 @@ def ask(
         if statistics
         else None
     )
-    asked = GenerateOptions(adapter="a", out="o", resolution=32, **options)
+    asked = GenerateOptions(adapter="a", out="o", resolution=32, **{"steps": 50, **options})
     base: Any = Shape(sd_schedule())
     model = Model(
         base, stored, info_of(drift=info, resolution=32), found, base_schedule=base.schedule

@@ -153,7 +153,10 @@ def test_another_base_is_refused(name: str, runs: dict[str, Path], tmp_path: Pat
         ("file gone", "has lost its pytorch_lora_weights.safetensors; copy it again"),
         ("file cut", r"pytorch_lora_weights.safetensors is damaged"),
         ("json cut", r"adapter.json is damaged .* copy the adapter again"),
-        ("json empty", r"adapter.json is no adapter of latentdrift \(`format`: field required\)"),
+        (
+            "json empty",
+            r"adapter.json is no adapter of latentdrift \(entry `format`: field required\)",
+        ),
         ("json gone", "is not an adapter: it has no adapter.json; give the folder that `fit` made"),
         ("format", "has format 99; this latentdrift reads 1: update latentdrift"),
         ("method", "is of method 'magic'; this latentdrift knows full, lora, textual-inversion"),

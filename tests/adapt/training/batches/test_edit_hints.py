@@ -436,7 +436,8 @@ def test_a_dry_run_says_how_long_edits_take(
     clock: Callable[[], float],
 ) -> None:
     """To the evaluation of the network, what the edits themselves take."""
-    options = ask("edges", editor=editor, steps=10, limit=2)
+    fixed = {"iterations": 2} if inverts else {}
+    options = ask("edges", editor=editor, steps=10, limit=2, **fixed)
     told = dry_run.run("edit", options)
     assert not list(tmp_path.glob("made"))
     began = clock()
@@ -445,6 +446,16 @@ def test_a_dry_run_says_how_long_edits_take(
     assert told["seconds_per_counterfactual"] > 0 and (told["seconds_per_inversion"] > 0) == inverts
     each = told["seconds_per_inversion"] + told["seconds_per_counterfactual"]
     assert told["seconds"] == pytest.approx(2 * each, abs=0.01)
+
+
+def test_a_dry_run_is_near_where_iterations_follow_the_image(
+    ask: Callable[..., config.EditOptions], clock: Callable[[], float]
+) -> None:
+    options = ask("edges", editor="ddim", steps=10, limit=2)
+    told = dry_run.run("edit", options)
+    began = clock()
+    service.run("edit", options, quiet=True)
+    assert told["seconds"] == pytest.approx(clock() - began, rel=0.25)
 
 
 def test_the_bench_edits_beside_hints(
