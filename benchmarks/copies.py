@@ -18,8 +18,9 @@ from latentdrift.data.phantom import phantom
 from latentdrift.evaluate.features.nearest_neighbours import same_patient
 from latentdrift.evaluate.features.resizing import resize
 from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.fine_structure import structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.images.registration import nearest, structure
+from latentdrift.evaluate.images.registration import nearest
 from latentdrift.evaluate.privacy.copy_detection import CopyThresholds
 from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
 from latentdrift.evaluate.statistics.bootstrap import proportion_interval, rng

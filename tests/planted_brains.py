@@ -7,8 +7,9 @@ from functools import cache
 import numpy as np
 
 from latentdrift.data.phantom import phantom
+from latentdrift.evaluate.images.fine_structure import Structure, structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.images.registration import Structure, nearest, structure
+from latentdrift.evaluate.images.registration import nearest
 from latentdrift.evaluate.privacy.copy_detection import CopyThresholds
 
 PLANTS = 5

@@ -87,6 +87,13 @@ def fit(**options: Any) -> config.FitOptions:
             "`rescale` has no part without a `guidance` other than 1",
         ),
         (
+            "generate",
+            config.GenerateOptions(
+                adapter="a", out=Path("o"), prompt=("x",), guidance=1, guidance_interval=(0.3, 5)
+            ),
+            "`guidance_interval` has no part without a `guidance` other than 1",
+        ),
+        (
             "evaluate",
             config.EvaluateOptions(real=Path("r"), synthetic=Path("s"), out=Path("o"), card=False),
             "`card=False` has no part without `edits=FOLDER`",

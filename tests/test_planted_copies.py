@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from planted_brains import patients, reference
 
+from latentdrift.evaluate.images.fine_structure import structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.images.registration import nearest, structure
+from latentdrift.evaluate.images.registration import nearest
 from latentdrift.evaluate.privacy.copy_detection import (
     CopyThresholds,
     find_copies,

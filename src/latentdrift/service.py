@@ -890,7 +890,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
     if not old["results"].get("gate"):
         instead["gate"] = False  # none was there, and by default there is one now
-    instead |= _before_it_was_recorded(old)
+    instead |= _options_before_recorded(old)
     here = {name: value for name, value in instead.items() if name in model.model_fields}
     try:
         options_again = model(
@@ -909,17 +909,18 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     return options_again
 
 
-def _before_it_was_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of options that a record lacks because it is older than they are.
+def _options_before_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that options had before records named them; empty for a record that names them.
 
     Args:
         old: Content of the record.
     """
     from latentdrift.edit.editors.editors import EDITORS
+    from latentdrift.sample.generate import SLOTS
 
     earlier: dict[str, Any] = {}
     if old["verb"] == "generate":
-        earlier["slots"] = 4
+        earlier["slots"] = SLOTS
     if old["verb"] == "edit":
         methods = {adapter["method"] for adapter in old.get("inputs", {}).get("adapters", [])}
         own = next((name for name in ("instruct-pix2pix", "controlnet") if name in methods), "ddim")

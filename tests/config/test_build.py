@@ -42,6 +42,16 @@ def test_a_wrong_number_of_shares_says_the_right_one(split: list[str], given: st
         config.build(config.ImportOptions, {"source": "S", "out": "O", "split": split})
 
 
+@pytest.mark.parametrize("interval", [["5"], ["1", "2", "3"]])
+def test_a_wrong_number_of_noise_levels_says_the_right_one(interval: list[str]) -> None:
+    """An option of two values that has no default to show."""
+    given = f"{len(interval)} given: {', '.join(interval)}"
+    with pytest.raises(OptionError, match=f"^`guidance_interval` takes 2 values; {given}$"):
+        config.build(
+            config.GenerateOptions, {"adapter": "A", "out": "O", "guidance_interval": interval}
+        )
+
+
 @pytest.mark.parametrize("position", ["200%", "-1%", "100.5%", "middle", "5cm"])
 @pytest.mark.parametrize(
     ("model", "values"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
 from latentdrift.config.base import Options
+from latentdrift.config.fields import kinds
 from latentdrift.errors import OptionError, unknown
 
 SomeOptions = TypeVar("SomeOptions", bound=Options)
@@ -50,9 +51,7 @@ def _sentence(problem: Any, model: type[Options]) -> str:
 def _wrong_count(name: str, problem: Any, model: type[Options]) -> str:
     """Sentence on an option of a fixed number of values that got another number."""
     field = model.model_fields[name]
-    count = len(get_args(field.annotation))
+    count = next(len(get_args(kind)) for kind in kinds(field) if get_origin(kind) is tuple)
     given = ", ".join(map(str, problem["input"]))
-    example = ", ".join(map(str, field.default))
-    return (
-        f"`{name}` takes {count} values, such as {example}; {len(problem['input'])} given: {given}"
-    )
+    example = f", such as {', '.join(map(str, field.default))}" if field.default else ""
+    return f"`{name}` takes {count} values{example}; {len(problem['input'])} given: {given}"

@@ -110,6 +110,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "generate": (
         Part(("split",), "`like=COHORT`", lambda o: o.like is not None),
         Part(("rescale",), "a `guidance` other than 1", _guides),
+        Part(("guidance_interval",), "a `guidance` other than 1", lambda o: o.guidance != 1),
     ),
     "evaluate": (
         Part(

@@ -57,7 +57,7 @@ class SamplingOptions:
     """A row of SAMPLERS."""
     resolution: int | None = None
     """Pixels R on a side; None: the base's own."""
-    guidance_interval: tuple[float, float] | None = None
+    guidance_interval: tuple[float, float] | None = _GENERATE["guidance_interval"].default
     """Noise levels s / a between which guidance acts; None: all."""
     rescale: float = _GENERATE["rescale"].default
     """Share of guidance rescale in [0, 1], see `guide`."""
@@ -68,7 +68,7 @@ class SamplingOptions:
     batch_size: int = _GENERATE["batch_size"].default
     """Images sampled together, in multiples of the slots: fewer passes through the sampler, more
     memory, the same images."""
-    slots: int | None = None
+    slots: int | None = _GENERATE["slots"].default
     """Images per call of the network; None: those of the base, see `slots_of`."""
 
     def shaping(self) -> dict[str, Any]:

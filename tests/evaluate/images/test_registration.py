@@ -1,42 +1,15 @@
-"""Registration: a picture finds back to where it was, and grain is no anatomy."""
+"""Registration: a picture finds back to where it was."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn.functional import affine_grid, grid_sample
 
 from latentdrift.evaluate.images import registration
-from latentdrift.evaluate.images.registration import Structure, nearest, structure
-
-
-def test_grain_is_known_for_what_it_is():
-    """White grain: its variance in the structure's scales, and its share of a picture that had
-    none."""
-    generator = np.random.default_rng(0)
-    grain = torch.from_numpy(generator.normal(size=(40, 100, 150)).astype(np.float32))
-    rows, columns = (registration._sampler(size, 32) for size in (100, 150))
-    small = (rows @ grain @ columns.T)[:, None]
-    detail = registration._blur(small, registration.FINE) - registration._blur(
-        small, registration.WIDE
-    )
-    assert float(detail[..., 8:-8, 8:-8].var()) == pytest.approx(
-        registration._gain(100, 150, 32), rel=0.1
-    )
-    picture = 0.5 + 0.05 * gaussian_filter(generator.normal(size=(128, 128)), 2) * 7
-    noisy = picture + generator.normal(0, 0.05, picture.shape)
-    both = np.repeat(np.stack([picture, noisy])[..., None], 3, -1).clip(0, 1)
-    clean, share = (float(x) for x in structure(both).grain[:][:, 2])
-    alike = nearest(both[1:], structure(both[:1]), common=[structure(0.5 + 0 * both)])
-    assert clean < 0.01 and 0.03 < share < registration.GRAIN and alike.fine[0] > 0.97
-    left = np.corrcoef(
-        *(x[8:-8, 8:-8].flatten() for x in structure(both).sides[2][:][:, 0].numpy())
-    )[0, 1]
-    assert left < 0.95 and left == pytest.approx(np.sqrt(1 - share), abs=0.03)  # what is put right
-    other_way = nearest(both[:1], structure(both[1:]), common=[structure(0.5 + 0 * both)])
-    assert other_way.fine[0] == pytest.approx(left, abs=0.03)
+from latentdrift.evaluate.images.fine_structure import Structure, structure
+from latentdrift.evaluate.images.registration import nearest
 
 
 def test_the_step_towards_a_fit_is_that_of_unit_vectors():
@@ -90,14 +63,6 @@ def test_positions_are_those_of_torch_inside_the_margin():
     torch.testing.assert_close(views.positions, framed.transpose(1, 2), rtol=0, atol=1e-6)
     counted = (framed.abs() <= 1 - 10 / 64).all(-1)
     assert torch.equal(views.inside.bool(), counted) and 0 < counted[1].sum() < 54**2
-
-
-def test_smoothing_is_that_of_scipy():
-    """A Gaussian over 3 standard deviations, mirrored at the border without its last pixel."""
-    image = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
-    smooth = registration._blur(torch.from_numpy(image)[None, None], 2.5)[0, 0].numpy()
-    expected = gaussian_filter(image, 2.5, mode="mirror", radius=8)
-    np.testing.assert_allclose(smooth, expected, atol=1e-6)
 
 
 def test_pairs_that_are_fitted_in_any_number_at_a_time_give_the_same(monkeypatch):

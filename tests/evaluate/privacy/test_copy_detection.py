@@ -11,9 +11,10 @@ from scipy.ndimage import gaussian_filter
 
 from latentdrift.evaluate.features.nearest_neighbours import same_patient
 from latentdrift.evaluate.images import disk_array, registration
+from latentdrift.evaluate.images.fine_structure import structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.lazy_images import Pictures
-from latentdrift.evaluate.images.registration import Overlaid, nearest, structure
+from latentdrift.evaluate.images.registration import Overlaid, nearest
 from latentdrift.evaluate.privacy.copy_detection import (
     THRESHOLD,
     CopyThresholds,

@@ -18,8 +18,9 @@ import numpy as np
 
 from latentdrift.evaluate.features.nearest_neighbours import nearness, same, same_patient
 from latentdrift.evaluate.images.disk_array import Pairs
+from latentdrift.evaluate.images.fine_structure import Structure, structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.images.registration import Overlaid, Structure, structure
+from latentdrift.evaluate.images.registration import Overlaid
 from latentdrift.evaluate.images.registration import nearest as overlaid
 from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
 from latentdrift.evaluate.statistics.bootstrap import (

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from latentdrift.evaluate.features.nearest_neighbours import nearest_features, same_patient
+from latentdrift.evaluate.images.fine_structure import structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.images.registration import nearest, structure
+from latentdrift.evaluate.images.registration import nearest
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.privacy.copy_detection import Copies
 from latentdrift.evaluate.statistics.bootstrap import (
