@@ -32,13 +32,11 @@ AUTOENCODER = "through the pocket's autoencoder"
 
 def drawn(kind: str, patients: int, seed: int) -> EvaluationImages:
     """Phantoms of patients, one visit each."""
-    spec = phantom.of(kind)
+    spec = phantom.kind_of(kind)
     rows = phantom.cohort_table(kind, patients, 1, seed)
-    grey = np.stack(
-        [spec.render(row["subject"], spec.attributes(row), visit=row["visit"]) for row in rows]
-    )
+    grey = np.stack([spec.render(row.subject, row.attributes, visit=row.visit) for row in rows])
     return EvaluationImages(
-        np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows]
+        np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row.patient}" for row in rows]
     )
 
 

@@ -31,7 +31,7 @@ FIRST_IMAGES = (0, 2, 10, 14)
 def true_counterfactual(demo: Path, row: pd.Series) -> np.ndarray:
     """The phantom of a row of the cohort, with dementia."""
     names = pd.read_csv(demo / "cohort-private" / "patients.csv").set_index("pseudonym")["patient"]
-    study = {row["patient"]: row["subject"] for row in cohort_table("brain", PATIENTS, 2, 0)}
+    study = {row.patient: row.subject for row in cohort_table("brain", PATIENTS, 2, 0)}
     attributes = BrainAttributes(age=row["age"], sex=row["sex"], diagnosis="dementia")
     return np.asarray(brain(study[names[row["patient"]]], attributes, size=128))
 

@@ -20,13 +20,10 @@ def patients(kind: str, n: int, seed: int, visits: int = 1, size: int = 96) -> E
     spec = phantom.kind_of(kind)
     rows = phantom.cohort_table(kind, n, visits, seed)
     grey = np.stack(
-        [
-            spec.render(row["subject"], spec.attributes(row), visit=row["visit"], size=size)
-            for row in rows
-        ]
+        [spec.render(row.subject, row.attributes, visit=row.visit, size=size) for row in rows]
     )
     return EvaluationImages(
-        np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row['patient']}" for row in rows]
+        np.repeat(grey.clip(0, 1)[..., None], 3, -1), [f"{seed}-{row.patient}" for row in rows]
     )
 
 

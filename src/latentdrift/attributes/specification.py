@@ -51,8 +51,15 @@ class Attribute(BaseModel):
 Spec = Mapping[str, Attribute]
 """Attributes by name, as in cohort.json."""
 
-AttributeValue = str | float | bool | list[str] | None
-"""Value of an attribute: a number, a word, several findings, or None where it is not known."""
+Cell = str | float | bool | None
+"""Value in a table: a number, a word, or None where it is missing. Tables read from a cohort hold
+NaN for a missing number."""
+
+ImageRow = Mapping[str, Cell]
+"""Row of metadata.csv by column name. Its columns are open: a hospital's table adds its own."""
+
+AttributeValue = Cell | list[str]
+"""Value of an attribute: a cell, or several findings."""
 
 AttributeValues = Mapping[str, AttributeValue]
 """Values of the attributes of one patient or image, by name."""

@@ -4,8 +4,7 @@ number."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from latentdrift.attributes.specification import (
     AttributeValue,
@@ -118,12 +117,12 @@ def join(words: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def is_missing(value: Any) -> bool:
+def is_missing(value: AttributeValue) -> bool:
     """Whether a cell is empty: a blank string, None, or a table's NaN."""
     return not isinstance(value, (list, tuple)) and str(value).strip().lower() in _MISSING
 
 
-def attributes_of(row: Mapping[str, Any], spec: Spec) -> dict[str, AttributeValue]:
+def attributes_of(row: AttributeValues, spec: Spec) -> dict[str, AttributeValue]:
     """Attributes of a table row that are not missing.
 
     Args:
@@ -157,7 +156,7 @@ def named(describe: str, attributes: AttributeValues) -> tuple[str, dict[str, At
     return describe, result
 
 
-def slug(value: Any) -> str:
+def slug(value: object) -> str:
     """Convert a value to a part of a word: "no dementia" becomes "no-dementia"."""
     return re.sub(r"[^\w]+", "-", str(value).strip().lower()).strip("-")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from latentdrift.attributes.specification import Spec
+from latentdrift.attributes.specification import AttributeValues, Spec
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.edit_prompts import instruction
@@ -78,7 +78,7 @@ class Manner:
     def words(
         self,
         describe: str,
-        row: Mapping[str, Any],
+        row: AttributeValues,
         spec: Spec,
         index: int,
         *,
@@ -110,7 +110,7 @@ class Manner:
         )
 
     def instructs(
-        self, describe: str, earlier: Mapping[str, Any], later: Mapping[str, Any], spec: Spec
+        self, describe: str, earlier: AttributeValues, later: AttributeValues, spec: Spec
     ) -> str:
         """Instruction from one row of a table to a later one: the later row's caption, or
         generated.
@@ -134,6 +134,6 @@ class Manner:
             self.instruction or "numerical",
         )
 
-    def _caption(self, row: Mapping[str, Any]) -> str:
+    def _caption(self, row: AttributeValues) -> str:
         """The text of a row, in one line; nothing where prompts are templates."""
         return " ".join(str(row.get(self.caption)).split()) if self.caption else ""

@@ -3,13 +3,13 @@ is synthetic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.image_writers import SUFFIXES, write_dicom, write_nifti
@@ -33,7 +33,7 @@ class SyntheticPicture:
     """[H, W] in the unit, or uint8 [H, W, 3]."""
     range: Range
     unit: str
-    row: Mapping[str, Any]
+    row: ImageRow
     """Row of metadata.csv."""
     modality: str | None
     """The one that the adapter was trained on; None where it was several, or nobody knows."""
@@ -41,7 +41,9 @@ class SyntheticPicture:
 
 def _dicom(path: Path, source: SyntheticPicture) -> None:
     attributes = {
-        name: source.row[name] for name in ("age", "sex") if not is_missing(source.row.get(name))
+        name: value
+        for name in ("age", "sex")
+        if isinstance(value := source.row.get(name), str | float) and not is_missing(value)
     }
     view = str(source.row.get("view", "")).upper()
     attributes |= {"view": view} if view in VIEW_POSITIONS else {}
@@ -121,7 +123,7 @@ def write_objects(cohort: Cohort, form: str, info: AdapterInfo) -> list[str]:
     return written
 
 
-def _read_picture(cohort: Cohort, row: dict[str, Any], info: AdapterInfo) -> SyntheticPicture:
+def _read_picture(cohort: Cohort, row: ImageRow, info: AdapterInfo) -> SyntheticPicture:
     stored = cohort.stored(row)
     modality = info.modalities[0] if len(info.modalities) == 1 else None
     window = info.window

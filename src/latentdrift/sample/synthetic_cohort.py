@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import prompts
-from latentdrift.attributes.specification import AttributeValues
+from latentdrift.attributes.specification import AttributeValues, ImageRow
 from latentdrift.data.cohort.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.intensity import from_unit
@@ -104,7 +104,7 @@ def follow_cohort(
     ]
 
 
-def follow_rows(rows: Sequence[Mapping[str, Any]], info: AdapterInfo) -> list[Request]:
+def follow_rows(rows: Sequence[ImageRow], info: AdapterInfo) -> list[Request]:
     """Requests for images, one for each row of a cohort's table.
 
     Args:

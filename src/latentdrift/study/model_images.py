@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from latentdrift.adapt.methods.methods import METHODS, method
+from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.errors import OptionError
@@ -36,7 +36,7 @@ def prompts_of_split(model: Model, cohort: Cohort, split: str, n: int) -> dict[i
     return {index: request.prompt for index, request in enumerate(requests)}
 
 
-def prompts_of_rows(model: Model, rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+def prompts_of_rows(model: Model, rows: Sequence[ImageRow]) -> dict[int, str]:
     """Prompts of images, one for each row of a cohort's table, by index.
 
     Args:

@@ -15,12 +15,14 @@ from latentdrift.data.phantom.phantom import (
     DIAGNOSES,
     FINDINGS,
     KINDS,
+    NO_FINDING,
     BrainAttributes,
     ChestAttributes,
     brain,
     chest,
     cohort_table,
     labels,
+    table_cells,
     truth,
     write_phantom,
 )
@@ -104,20 +106,27 @@ def test_cohorts_are_plausible():
         assert rows == cohort_table(kind, 200, 3, seed=4) != cohort_table(kind, 200, 3, seed=5)
         assert (
             len(rows) == 600
-            and rows[0]["patient"] == "P0001"
-            and len({row["subject"] for row in rows}) == 200
+            and rows[0].patient == "P0001"
+            and len({row.subject for row in rows}) == 200
         )
         for first, second in pairwise(rows):
-            if first["patient"] == second["patient"]:
-                assert second["visit"] == first["visit"] + 1 and second["sex"] == first["sex"]
-                years = (second["days"] - first["days"]) / 365.25
-                assert years > 0 and second["age"] - first["age"] == pytest.approx(years, abs=0.11)
+            earlier, later = first.attributes, second.attributes
+            if first.patient == second.patient:
+                assert second.visit == first.visit + 1 and later.sex == earlier.sex
+                years = (second.days - first.days) / 365.25
+                assert years > 0 and later.age - earlier.age == pytest.approx(years, abs=0.11)
             else:
-                assert second["days"] == 0
-        affected = np.mean([row[spec.column] not in ((), WELL) for row in rows])
-        assert 0.4 < affected < 0.6
-        assert 0.4 < np.mean([row["sex"] == "M" for row in rows]) < 0.6
-    assert {name for row in rows for name in row["findings"]} == set(FINDINGS)
+                assert second.days == 0
+        own = [table_cells(row.attributes)[spec.column] for row in rows]
+        assert 0.4 < np.mean([cell not in (NO_FINDING, WELL) for cell in own]) < 0.6
+        assert 0.4 < np.mean([row.attributes.sex == "M" for row in rows]) < 0.6
+    assert {name for row in rows for name in row.attributes.findings} == set(FINDINGS)
+
+
+def test_cells_are_as_a_table_has_them():
+    assert table_cells(BrainAttributes(70, "F")) == {"age": 70, "sex": "F", "diagnosis": WELL}
+    assert table_cells(adult("effusion", "nodule"))["findings"] == "effusion|nodule"
+    assert table_cells(adult())["findings"] == NO_FINDING
 
 
 def test_brain_folder_reads_back_with_its_orientation(tmp_path):
@@ -138,7 +147,7 @@ def test_brain_folder_reads_back_with_its_orientation(tmp_path):
             "S",
         )  # rows run backwards, columns to the patient's left
         attributes = BrainAttributes(float(cells["Age"]), cells["Sex"], cells["Diagnosis"])
-        expected = brain(row["subject"], attributes, visit=int(cells["Visit"]), size=96)
+        expected = brain(row.subject, attributes, visit=int(cells["Visit"]), size=96)
         np.testing.assert_allclose(
             np.asarray(stored.dataobj)[..., 0] / 4095, expected, atol=0.5 / 4095 + 1e-6
         )
@@ -152,17 +161,12 @@ def test_chest_folder_reads_back(tmp_path):
     image = pytest.importorskip("PIL.Image")
     folder = write_phantom(tmp_path / "raw", kind="chest", patients=3, visits=2, size=64, seed=2)
     table = list(csv.DictReader((folder / "table.csv").open()))
-    for cells, row in zip(table, cohort_table("chest", 3, 2, seed=2), strict=True):
-        assert cells["Findings"] == ("|".join(row["findings"]) or "No Finding")
-        with image.open(folder / cells["File"]) as stored:
+    for written, row in zip(table, cohort_table("chest", 3, 2, seed=2), strict=True):
+        assert written["Findings"] == ("|".join(row.attributes.findings) or "No Finding")
+        with image.open(folder / written["File"]) as stored:
             assert "phantom" in stored.text["Synthetic"]
             pixels = np.asarray(stored)
-        expected = chest(
-            row["subject"],
-            ChestAttributes(row["age"], row["sex"], row["findings"]),
-            visit=row["visit"],
-            size=64,
-        )
+        expected = chest(row.subject, row.attributes, visit=row.visit, size=64)
         np.testing.assert_allclose(pixels / 65535, expected, atol=0.5 / 65535 + 1e-6)
 
 

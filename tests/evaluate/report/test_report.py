@@ -12,7 +12,7 @@ from partial_results import results
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.data.phantom.phantom import ChestAttributes, chest, chest_history
+from latentdrift.data.phantom.phantom import chest, chest_history
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.evaluations import evaluation
 from latentdrift.evaluate.evaluations.evaluation import Inputs
@@ -418,9 +418,8 @@ def test_images_like_the_real_ones_are_green_and_ruined_ones_never(features):
     def chests(first, count):
         images = []
         for subject in range(first, first + count):
-            present = chest_history(np.random.default_rng(subject), 1)[0]
-            present.pop("days")
-            images.append(chest(subject, ChestAttributes(**present), size=SIZE).clip(0, 1))
+            (visit,) = chest_history(np.random.default_rng(subject), 1)
+            images.append(chest(subject, visit.attributes, size=SIZE).clip(0, 1))
         return EvaluationImages(
             np.repeat(np.stack(images)[..., None], 3, -1),
             [f"p{s}" for s in range(first, first + count)],

@@ -140,12 +140,12 @@ def brains(folder: Path, seed: int) -> Cohort:
     rows = phantom.cohort_table("brain", MEMBERS + OTHERS, 1, seed)
     found = []
     for number, row in enumerate(rows):
-        unit = spec.render(row["subject"], spec.attributes(row), visit=1, size=64).clip(0, 1)
+        unit = spec.render(row.subject, row.attributes, visit=1, size=64).clip(0, 1)
         kept = {
             "patient": f"{seed}-{number}",
             "split": "train" if number < MEMBERS else "test",
-            "age": row["age"],
-            "sex": row["sex"],
+            "age": row.attributes.age,
+            "sex": row.attributes.sex,
         }
         found.append((np.rint(unit * 255).astype(np.uint8), kept))
     return write_cohort(folder, found, {"describe": "brain MRI"})

@@ -11,12 +11,12 @@ from latentdrift.study.editors.structures import MEASURES, Structure
 SIZE = 96
 STATES = {
     "brain": (
-        {"age": 60.0, "sex": "F", "diagnosis": "no dementia"},
-        {"age": 85.0, "sex": "F", "diagnosis": "dementia"},
+        phantom.BrainAttributes(60.0, "F", "no dementia"),
+        phantom.BrainAttributes(85.0, "F", "dementia"),
     ),
     "chest": (
-        {"age": 60.0, "sex": "F", "findings": ()},
-        {"age": 60.0, "sex": "F", "findings": ("cardiomegaly",)},
+        phantom.ChestAttributes(60.0, "F"),
+        phantom.ChestAttributes(60.0, "F", ("cardiomegaly",)),
     ),
 }
 
@@ -28,7 +28,7 @@ def test_the_change_of_a_structure_is_that_of_its_label_map(kind: str) -> None:
     kinds = phantom.kind_of(kind)
     changes = []
     for number in (1, 2, 3):
-        states = [kinds.attributes(state) for state in STATES[kind]]
+        states = STATES[kind]
         before, after = (kinds.labels(number, state, SIZE) for state in states)
         pictures = [kinds.render(number, state, visit=1, size=SIZE) for state in states]
         structure = Structure.of(kind, before, after, kinds.tissues)

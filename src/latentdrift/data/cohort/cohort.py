@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
 
-from latentdrift.attributes.specification import Attribute
+from latentdrift.attributes.specification import Attribute, Cell, ImageRow, as_number
 from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.letterbox import Fit
@@ -187,7 +187,7 @@ class Cohort:
             raise unknown("split", split, ("train", "validation", "test"))
         return self.table[self.table["split"] == split]
 
-    def stored(self, row: Mapping[str, Any]) -> np.ndarray:
+    def stored(self, row: ImageRow) -> np.ndarray:
         """Read the PNG of a row: uint8 or uint16 [H, W], or uint8 [H, W, 3].
 
         Args:
@@ -198,7 +198,7 @@ class Cohort:
         """
         from PIL import Image
 
-        path = member(self.folder, row["file_name"])
+        path = member(self.folder, str(row["file_name"]))
         try:
             with Image.open(path) as picture:
                 if picture.mode not in ("L", "RGB", "I;16"):
@@ -212,7 +212,7 @@ class Cohort:
                 f"{path} cannot be read ({error}); import the cohort again"
             ) from error
 
-    def pixels(self, row: Mapping[str, Any]) -> np.ndarray:
+    def pixels(self, row: ImageRow) -> np.ndarray:
         """Read the image of a row as float32 [H, W] or [H, W, 3] in [-1, 1].
 
         Args:
@@ -245,7 +245,7 @@ class Cohort:
         return out
 
     @staticmethod
-    def fit(row: Mapping[str, Any], pixels: np.ndarray, resolution: int) -> Fit:
+    def fit(row: ImageRow, pixels: np.ndarray, resolution: int) -> Fit:
         """Padding and scale that bring a row's image to the model's square.
 
         Pixels that are not square keep their proportions in mm.
@@ -255,12 +255,12 @@ class Cohort:
             pixels: Its image, [H, W] or [H, W, 3].
             resolution: Pixels on a side of the square.
         """
-        aspect = row["row_mm"] / row["col_mm"]
+        aspect = as_number(row["row_mm"]) / as_number(row["col_mm"])
         return Fit(
             pixels.shape[0],
             pixels.shape[1],
             resolution,
-            aspect=float(aspect) if np.isfinite(aspect) and aspect > 0 else 1.0,
+            aspect=aspect if np.isfinite(aspect) and aspect > 0 else 1.0,
         )
 
 
@@ -300,7 +300,7 @@ def quantise(
 
 def write_cohort(
     out: Path | str,
-    images: Iterable[tuple[np.ndarray, Mapping[str, Any]]],
+    images: Iterable[tuple[np.ndarray, ImageRow]],
     info: Mapping[str, Any],
     mask: Callable[[int], np.ndarray] | None = None,
     finish: Callable[[Path], object] | None = None,
@@ -328,27 +328,24 @@ def write_cohort(
         for position, (pixels, row) in enumerate(images):
             name = f"images/{position:06d}.png"
             write_png(staging / name, pixels, synthetic=bool(info.get("synthetic")))
-            window: dict[str, Any] = {
+            own: dict[str, Cell] = {
                 "window_low": 0.0,
                 "window_high": float(np.iinfo(pixels.dtype).max),
             }
             if mask:
                 (staging / "masks").mkdir(exist_ok=True)
-                window["mask"] = f"masks/{position:06d}.png"
-                write_png(staging / window["mask"], mask(position), synthetic=False)
-            rows.append(
-                window
-                | {"split": "train", "sha256": pixel_hash(pixels)}
-                | dict(row)
-                | {"file_name": name}
-            )
+                mask_name = f"masks/{position:06d}.png"
+                write_png(staging / mask_name, mask(position), synthetic=False)
+                own["mask"] = mask_name
+            own |= {"split": "train", "sha256": pixel_hash(pixels)}
+            rows.append({**own, **row, "file_name": name})
         write_tables(staging, rows, info)
         if finish:
             finish(staging)
     return Cohort.load(out)
 
 
-def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, Any]) -> None:
+def write_tables(folder: Path, rows: Sequence[ImageRow], info: Mapping[str, Any]) -> None:
     """Write metadata.csv and cohort.json.
 
     Args:
@@ -396,7 +393,7 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], info: Mapping[str, An
     write_text(folder / "cohort.json", text + "\n")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Cell) -> Cell:
     """A cell as it is written: whole numbers without `.0`, nothing for what is no finite number,
     text on one line."""
     if isinstance(value, float):

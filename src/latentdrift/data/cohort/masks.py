@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
 
+from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort.cohort import Cohort, member
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.errors import CohortError, OptionError, unknown
@@ -83,7 +83,7 @@ def check_there(cohort: Cohort, column: str, named: pd.Series) -> None:
         )
 
 
-def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
+def labels(cohort: Cohort, row: ImageRow, column: str) -> np.ndarray:
     """Read the mask of a row as integers [H, W]; 0 is outside.
 
     Args:
@@ -94,7 +94,7 @@ def labels(cohort: Cohort, row: Mapping[str, Any], column: str) -> np.ndarray:
     Raises:
         CohortError: It cannot be read, or has another shape than its image.
     """
-    path = member(cohort.folder, row[column])
+    path = member(cohort.folder, str(row[column]))
     image = cohort.stored(row)
     try:
         with Pillow.open(path) as picture:

@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from latentdrift import record
+from latentdrift.attributes.specification import Cell, ImageRow, as_number
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, write_tables
@@ -66,19 +67,19 @@ class AcceptedPicture:
     staged: dict[str, Any]
     rows: tuple[int, ...]
     """Rows of the table that belong to the image."""
-    values: dict[str, Any]
+    values: dict[str, Cell]
     doubts: tuple[Doubt, ...] = ()
     """Values of its header or of the map that cannot be read and were left out."""
 
     @property
     def patient(self) -> str | None:
         """Normalised id of the patient; None if unknown."""
-        return patient_key(self.values["patient"]) if self.values.get("patient") else None
+        return patient_key(str(self.values["patient"])) if self.values.get("patient") else None
 
     @property
     def day(self) -> date | None:
         """Date of the scan; None if unknown."""
-        return date.fromisoformat(self.values["date"]) if "date" in self.values else None
+        return date.fromisoformat(str(self.values["date"])) if "date" in self.values else None
 
 
 def publish(
@@ -98,7 +99,7 @@ def publish(
         options: Options of `import`.
     """
     salt = choose_salt(options.out, options.salt)
-    spellings = sorted({image.values["patient"] for image in images if image.patient})
+    spellings = sorted(_spellings(images))
     conditions = [
         name for name in plan.map.attributes if any(name in image.values for image in images)
     ]
@@ -136,15 +137,18 @@ def publish(
     staging.finish(options.out)
 
 
+def _spellings(images: Iterable[AcceptedPicture]) -> set[str]:
+    """Patient ids as they are written."""
+    return {str(image.values["patient"]) for image in images if image.patient}
+
+
 def _patients_table(spellings: Sequence[str], salt: str) -> PrivateTable:
     """Real ids of the patients, and their pseudonyms."""
     rows = [(patient, pseudonym(salt, patient)) for patient in spellings]
     return ("patient", "pseudonym"), rows
 
 
-def _files_table(
-    rows: Sequence[Mapping[str, Any]], images: Sequence[AcceptedPicture]
-) -> PrivateTable:
+def _files_table(rows: Sequence[ImageRow], images: Sequence[AcceptedPicture]) -> PrivateTable:
     """Images of the cohort, by row of its table, and the files that they come from."""
     origins = [
         (row["file_name"], readable(image.file), image.staged["frame"])
@@ -294,7 +298,7 @@ def _doubtful(
     return sentence
 
 
-def _row(image: AcceptedPicture, salt: str) -> dict[str, Any]:
+def _row(image: AcceptedPicture, salt: str) -> dict[str, Cell]:
     """A row of metadata.csv without identity: the patient under a pseudonym, no date."""
     spacing = image.staged["spacing"] or (None, None)
     low, high = image.staged["window"]
@@ -309,7 +313,7 @@ def _row(image: AcceptedPicture, salt: str) -> dict[str, Any]:
     }
 
 
-def _moments(images: Sequence[AcceptedPicture]) -> list[dict[str, Any]]:
+def _moments(images: Sequence[AcceptedPicture]) -> list[dict[str, Cell]]:
     """Days since the patient's first date, and the visit's number in their order, where the table
     gives none."""
     first: dict[str, date] = {}
@@ -321,7 +325,8 @@ def _moments(images: Sequence[AcceptedPicture]) -> list[dict[str, Any]]:
         for image in images
     ]
     days = [
-        image.values.get("days", computed) for image, computed in zip(images, since, strict=True)
+        as_number(image.values["days"]) if "days" in image.values else computed
+        for image, computed in zip(images, since, strict=True)
     ]
     seen: dict[str, set[float]] = defaultdict(set)
     for image, day in zip(images, days, strict=True):
@@ -362,10 +367,7 @@ def _split(
             "each of one patient or of near-duplicates, and no group is cut. Different pictures of "
             "one patient without an id may still lie in two splits."
         )
-    several = Counter(
-        patient_key(spelling)
-        for spelling in {image.values["patient"] for image in images if image.patient}
-    )
+    several = Counter(map(patient_key, _spellings(images)))
     if unlike := sum(number > 1 for number in several.values()):
         notes.append(
             f"The ids of {unlike} patients are written in several ways (case, blanks); each counts "

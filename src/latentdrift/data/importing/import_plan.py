@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from latentdrift import record
+from latentdrift.attributes.specification import Cell
 from latentdrift.config import ImportOptions
 from latentdrift.config.parts import given
 from latentdrift.data.cohort import splits
@@ -78,7 +79,7 @@ class Plan:
     key: str
     """Key of everything that decides the pixels; unfinished work with another key is not used."""
 
-    def united(self, numbers: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Any]]:
+    def united(self, numbers: tuple[int, ...]) -> tuple[tuple[int, ...], dict[str, Cell]]:
         """Unite the usable rows of a picture.
 
         Args:

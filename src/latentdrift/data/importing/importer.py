@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from latentdrift.attributes.specification import Cell
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort, quantise
 from latentdrift.data.images import image_readers, thumbnails
@@ -254,7 +255,7 @@ def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refu
 
 def _rows(
     plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str, Any]
-) -> tuple[tuple[int, ...], dict[str, Any]]:
+) -> tuple[tuple[int, ...], dict[str, Cell]]:
     """The rows of a picture, by its file's name or by its header, and what they say together; none
     without a table.
 
@@ -311,7 +312,7 @@ def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
     )
 
 
-def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Any], list[Doubt]]:
+def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Cell], list[Doubt]]:
     """Values of an image without a table: those of its header, then those of the map; and the
     values that cannot be read."""
     folders = readable(name).split("/")[:-1]
@@ -337,7 +338,7 @@ def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, An
     return {ours: value for ours, value in values.items() if value not in (None, "")}, doubts
 
 
-def _without_identity(values: dict[str, Any], doubts: list[Doubt]) -> dict[str, Any]:
+def _without_identity(values: dict[str, Cell], doubts: list[Doubt]) -> dict[str, Cell]:
     """The values of a picture but those whose text repeats the patient's id, which become
     doubts."""
     who = str(values.get("patient", ""))
@@ -346,5 +347,5 @@ def _without_identity(values: dict[str, Any], doubts: list[Doubt]) -> dict[str, 
         for ours, value in values.items()
         if ours != "patient" and isinstance(value, str) and repeats(value, who)
     ]
-    doubts += [Doubt(ours, values[ours], "repeats the patient's id") for ours in telling]
+    doubts += [Doubt(ours, str(values[ours]), "repeats the patient's id") for ours in telling]
     return {ours: value for ours, value in values.items() if ours not in telling}

@@ -11,10 +11,10 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
+from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.tables.column_map import PLACEHOLDER
 from latentdrift.data.tables.pseudonymization import patient_key
 from latentdrift.data.tables.tables import is_missing
@@ -205,9 +205,7 @@ class HeaderLinks:
     """Id of a header -> the table's id of the same number."""
 
     @classmethod
-    def of(
-        cls, rows: Mapping[int, Mapping[str, Any]], headers: Iterable[str | None] = ()
-    ) -> HeaderLinks:
+    def of(cls, rows: Mapping[int, ImageRow], headers: Iterable[str | None] = ()) -> HeaderLinks:
         """Index rows by patient and date.
 
         Args:
@@ -218,10 +216,10 @@ class HeaderLinks:
         by_date = defaultdict(list)
         for row, values in rows.items():
             if "patient" in values:
-                patient = patient_key(values["patient"])
+                patient = patient_key(str(values["patient"]))
                 by_patient[patient].append(row)
                 if "date" in values:
-                    by_date[patient, values["date"]].append(row)
+                    by_date[patient, str(values["date"])].append(row)
         theirs, ours = (
             _only(sorted(ids))
             for ids in (by_patient.keys(), {patient_key(who) for who in headers if who})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.letterbox import Fit
@@ -266,12 +266,12 @@ def _contact_sheet(cohort: Cohort) -> list[html_report.Block]:
     return blocks
 
 
-def _tile(cohort: Cohort, row: dict[str, Any]) -> np.ndarray:
+def _tile(cohort: Cohort, row: ImageRow) -> np.ndarray:
     pixels = cohort.pixels(row)
     return Fit(pixels.shape[0], pixels.shape[1], TILE).apply(pixels, fill=background(pixels))
 
 
-def _caption(cohort: Cohort, row: dict[str, Any]) -> str:
+def _caption(cohort: Cohort, row: ImageRow) -> str:
     values = [row["patient"], row["visit"] and f"visit {row['visit']}"] + [
         row.get(name) for name in cohort.attributes
     ]

@@ -20,10 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from latentdrift.attributes.specification import Cell
 from latentdrift.data.phantom import phantom_brain, phantom_chest, phantom_cortex
 from latentdrift.data.phantom.phantom_brain import DIAGNOSES, BrainAttributes
 from latentdrift.data.phantom.phantom_chest import FINDINGS, ChestAttributes
@@ -38,10 +39,13 @@ __all__ = [
     "KINDS",
     "BrainAttributes",
     "ChestAttributes",
+    "PhantomAttributes",
+    "PhantomRow",
     "brain",
     "chest",
     "cohort_table",
     "labels",
+    "table_cells",
     "truth",
     "write_phantom",
 ]
@@ -52,11 +56,45 @@ chest = phantom_chest.render
 TABLE = "table.csv"
 NO_FINDING = "No Finding"
 """Word of ChestX-ray14 for no finding. An empty cell would mean that nobody looked."""
-Row = dict[str, Any]
+SEXES: tuple[Literal["M", "F"], Literal["M", "F"]] = ("M", "F")
+PhantomAttributes = BrainAttributes | ChestAttributes
 
 
-def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """Rows for the visits of a participant of 60 to 90 years, about every two years, as in OASIS-2.
+@dataclass(frozen=True)
+class Visit:
+    """One visit of a phantom patient."""
+
+    days: int
+    """Days since the first visit."""
+    attributes: PhantomAttributes
+
+
+@dataclass(frozen=True)
+class PhantomRow:
+    """Row of a phantom study: one visit of one patient."""
+
+    patient: str
+    subject: int
+    """Seed of the anatomy."""
+    visit: int
+    """Number of the visit, from 1; seed of the scanner."""
+    days: int
+    """Days since the first visit."""
+    attributes: PhantomAttributes
+
+
+def table_cells(attributes: PhantomAttributes) -> dict[str, Cell]:
+    """Attributes of a phantom as cells of a table, by column name."""
+    own: dict[str, Cell] = (
+        {"diagnosis": attributes.diagnosis}
+        if isinstance(attributes, BrainAttributes)
+        else {"findings": "|".join(attributes.findings) or NO_FINDING}
+    )
+    return {"age": attributes.age, "sex": attributes.sex, **own}
+
+
+def brain_history(rng: np.random.Generator, visits: int) -> list[Visit]:
+    """Visits of a participant of 60 to 90 years, about every two years, as in OASIS-2.
 
     Half of all participants have dementia.
 
@@ -66,21 +104,16 @@ def brain_history(rng: np.random.Generator, visits: int) -> list[Row]:
     """
     is_ill = bool(rng.random() < 0.5)
     age = float(rng.uniform(60.0, 88.0))
-    sex = str(rng.choice(["M", "F"]))
+    sex = SEXES[rng.choice(2)]
     days = np.concatenate([[0], np.cumsum(rng.integers(400, 1000, visits - 1))])
     return [
-        {
-            "days": int(day),
-            "age": round(age + int(day) / 365.25, 1),
-            "sex": sex,
-            "diagnosis": DIAGNOSES[is_ill],
-        }
+        Visit(int(day), BrainAttributes(_age_at(age, int(day)), sex, DIAGNOSES[is_ill]))
         for day in days
     ]
 
 
-def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
-    """Rows for the visits of an adult, every few months.
+def chest_history(rng: np.random.Generator, visits: int) -> list[Visit]:
+    """Visits of an adult, every few months.
 
     Half of the visits have findings. Effusions come and go; an enlarged heart stays.
 
@@ -89,10 +122,10 @@ def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
         visits: Number of visits.
     """
     age = float(rng.uniform(20.0, 88.0))
-    sex = str(rng.choice(["M", "F"]))
+    sex = SEXES[rng.choice(2)]
     has_cardiomegaly, has_nodule = rng.random(2) < (0.22, 0.18)
     days = np.concatenate([[0], np.cumsum(rng.integers(20, 500, visits - 1))])
-    rows = []
+    history = []
     for day in days:
         present = {
             "effusion": bool(rng.random() < 0.24),
@@ -100,15 +133,13 @@ def chest_history(rng: np.random.Generator, visits: int) -> list[Row]:
             "nodule": bool(has_nodule),
         }
         findings = tuple(name for name in FINDINGS if present[name])
-        rows.append(
-            {
-                "days": int(day),
-                "age": round(age + int(day) / 365.25, 1),
-                "sex": sex,
-                "findings": findings,
-            }
-        )
-    return rows
+        history.append(Visit(int(day), ChestAttributes(_age_at(age, int(day)), sex, findings)))
+    return history
+
+
+def _age_at(age: float, days: int) -> float:
+    """Age in years so many days after the first visit, to one decimal as in a table."""
+    return round(age + days / 365.25, 1)
 
 
 def save_nifti(path: Path, image: np.ndarray) -> None:
@@ -154,8 +185,6 @@ def save_png(path: Path, image: np.ndarray) -> None:
 class Kind:
     """One kind of phantom."""
 
-    attributes: Callable[[Row], Any]
-    """Attributes of a row of the table."""
     render: Callable[..., np.ndarray]
     """Draws a picture."""
     truth: Callable[[int, Any], dict[str, float]]
@@ -164,7 +193,7 @@ class Kind:
     """Draws the label map."""
     tissues: dict[str, int]
     """Names of the numbers in the label map."""
-    history: Callable[[np.random.Generator, int], list[Row]]
+    history: Callable[[np.random.Generator, int], list[Visit]]
     """Draws the visits of a subject."""
     column: str
     """Name of the attribute that only this kind has."""
@@ -200,7 +229,6 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "brain": Kind(
-        attributes=lambda row: BrainAttributes(row["age"], row["sex"], row["diagnosis"]),
         render=brain,
         truth=phantom_brain.truth,
         labels=phantom_brain.labels,
@@ -213,7 +241,6 @@ KINDS: dict[str, Kind] = {
         save=save_nifti,
     ),
     "chest": Kind(
-        attributes=lambda row: ChestAttributes(row["age"], row["sex"], row["findings"]),
         render=chest,
         truth=phantom_chest.truth,
         labels=phantom_chest.labels,
@@ -239,9 +266,7 @@ def kind_of(kind: str) -> Kind:
     return KINDS[kind]
 
 
-def truth(
-    subject: int, attributes: BrainAttributes | ChestAttributes, kind: str
-) -> dict[str, float]:
+def truth(subject: int, attributes: PhantomAttributes, kind: str) -> dict[str, float]:
     """Measurements of a subject, free of any scanner.
 
     Args:
@@ -260,7 +285,7 @@ def truth(
 
 
 def labels(
-    subject: int, attributes: BrainAttributes | ChestAttributes, kind: str, *, size: int = 128
+    subject: int, attributes: PhantomAttributes, kind: str, *, size: int = 128
 ) -> np.ndarray:
     """Label map of a subject.
 
@@ -279,7 +304,7 @@ def labels(
     return kind_of(kind).labels(subject, attributes, size)
 
 
-def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
+def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[PhantomRow]:
     """Plausible rows of a longitudinal study.
 
     Args:
@@ -287,9 +312,6 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
         patients: Number of patients, at least 1.
         visits: Visits of each patient, at least 1.
         seed: Seed of the study.
-
-    Returns:
-        Rows with patient, subject, visit, days, age (years), sex, and diagnosis or findings.
 
     Raises:
         OptionError: The study is empty, or the kind is unknown.
@@ -301,9 +323,12 @@ def cohort_table(kind: str, patients: int, visits: int, seed: int) -> list[Row]:
         )
     rows = []
     for index in range(1, patients + 1):
-        person = {"patient": f"P{index:04d}", "subject": derive(seed, "patient", index) % 2**31}
+        subject = derive(seed, "patient", index) % 2**31
         history = kind_of(kind).history(generator(seed, kind, "history", index), visits)
-        rows += [{**person, "visit": visit, **row} for visit, row in enumerate(history, 1)]
+        rows += [
+            PhantomRow(f"P{index:04d}", subject, number, visit.days, visit.attributes)
+            for number, visit in enumerate(history, 1)
+        ]
     return rows
 
 
@@ -335,26 +360,24 @@ def write_phantom(
     write_text(out / TABLE, table)  # first: by it, the same command knows the folder again
     write_text(out / "map.yaml", spec.map())
     for row in rows:
-        image = spec.render(row["subject"], spec.attributes(row), visit=row["visit"], size=size)
+        image = spec.render(row.subject, row.attributes, visit=row.visit, size=size)
         spec.save(out / _file(spec, row), image)
     return out
 
 
-def _file(spec: Kind, row: Row) -> str:
+def _file(spec: Kind, row: PhantomRow) -> str:
     """Path of a row's picture below the folder."""
-    return f"scans/{row['patient']}_{row['visit']}{spec.suffix}"
+    return f"scans/{row.patient}_{row.visit}{spec.suffix}"
 
 
-def _table(spec: Kind, rows: list[Row]) -> str:
+def _table(spec: Kind, rows: list[PhantomRow]) -> str:
     """The text of `table.csv`."""
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["Patient", "Visit", "Days", "Age", "Sex", spec.column.capitalize(), "File"])
     for row in rows:
-        own = row[spec.column]
-        cell = own if isinstance(own, str) else "|".join(own) or NO_FINDING
-        common = [row[name] for name in ("patient", "visit", "days", "age", "sex")]
-        table.writerow([*common, cell, _file(spec, row)])
+        own = table_cells(row.attributes).values()
+        table.writerow([row.patient, row.visit, row.days, *own, _file(spec, row)])
     return text.getvalue()
 
 

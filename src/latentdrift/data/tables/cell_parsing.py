@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from latentdrift.attributes.ages import PER_YEAR, UNSTATED, AgeError, parse_age
+from latentdrift.attributes.specification import Cell
 from latentdrift.data.tables.column_map import Column, TableMap, slug
 from latentdrift.data.tables.pseudonymization import patient_key
 from latentdrift.data.tables.tables import Table, is_missing, number
@@ -121,7 +121,7 @@ class Rows:
         ages_read: Row number -> `'>89' as 90`, where the cell of its age is no plain number.
     """
 
-    values: dict[int, dict[str, Any]]
+    values: dict[int, dict[str, Cell]]
     rejected: dict[int, CellError]
     kinds: dict[str, str]
     doubts: dict[int, list[Doubt]] = field(default_factory=dict)
@@ -155,7 +155,7 @@ def read_rows(
     }
     _check_ages(table, columns)
     rejected = _unreadable(table) | _filtered(table, table_map)
-    values: dict[int, dict[str, Any]] = {}
+    values: dict[int, dict[str, Cell]] = {}
     doubts: dict[int, list[Doubt]] = {}
     ages_read: dict[int, str] = {}
     for row, cells in zip(table.frame.index, table.frame.to_dict("records"), strict=True):
@@ -180,7 +180,7 @@ def read_rows(
     return Rows(values, rejected, kinds, doubts, ages_read)
 
 
-def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[str, Any]:
+def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[str, Cell]:
     """Unite several rows of one image: findings are joined, empty cells are skipped, all other
     values must agree.
 
@@ -192,15 +192,16 @@ def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[s
     Raises:
         CellError: The rows differ; the columns are named.
     """
-    united: dict[str, Any] = {}
+    united: dict[str, Cell] = {}
     differing: list[str] = []
     for row in numbers:
         for name, value in rows.values[row].items():
             known = united.setdefault(name, value)
             if name == "findings":
-                united[name] = "|".join(dict.fromkeys([*known.split("|"), *value.split("|")]))
+                parts = [*str(known).split("|"), *str(value).split("|")]
+                united[name] = "|".join(dict.fromkeys(parts))
             elif value != known and not (
-                name == "patient" and patient_key(value) == patient_key(known)
+                name == "patient" and patient_key(str(value)) == patient_key(str(known))
             ):
                 differing.append(name)
     if differing:
@@ -210,7 +211,7 @@ def unite(rows: Rows, numbers: Sequence[int], none: str | None = None) -> dict[s
             f"its rows differ in {names}", f"rows {which} are of one picture and differ in {names}"
         )
     if len(numbers) > 1 and "findings" in united:
-        present = [finding for finding in united["findings"].split("|") if finding != none]
+        present = [part for part in str(united["findings"]).split("|") if part != none]
         united["findings"] = "|".join(present) or united["findings"]
     return united
 
@@ -260,7 +261,7 @@ def translate(column: Column, cell: str, decimal: str) -> str | None:
 
 def _read(
     name: str, column: Column, cell: str, decimal: str, kind: str | None, date_format: str | None
-) -> tuple[Any, bool]:
+) -> tuple[Cell, bool]:
     """A cell's value (None: missing), and whether it is a word that the map's `values` leave out.
 
     Raises:
@@ -281,7 +282,7 @@ def _read(
     return value, bool(column.values) and named is None and name not in READERS
 
 
-def read_outright(name: str, column: Column, text: str) -> Any:
+def read_outright(name: str, column: Column, text: str) -> Cell:
     """Parse a value that a map gives for a folder or for all images, by the rules of cells.
 
     Args:
@@ -299,7 +300,7 @@ def read_outright(name: str, column: Column, text: str) -> Any:
 
 def _typed(
     name: str, column: Column, cell: str, decimal: str, kind: str | None, date_format: str | None
-) -> Any:
+) -> Cell:
     if name == "date":
         return _date(cell, date_format or "", column.format is None)
     if name in READERS:

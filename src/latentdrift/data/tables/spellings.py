@@ -6,10 +6,11 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+
+from latentdrift.attributes.specification import Cell, ImageRow
 
 
-def unite_spellings(images: Sequence[dict[str, Any]], names: Collection[str]) -> list[str]:
+def unite_spellings(images: Sequence[dict[str, Cell]], names: Collection[str]) -> list[str]:
     """Write each word in one way, in place.
 
     Args:
@@ -42,7 +43,7 @@ def unite_spellings(images: Sequence[dict[str, Any]], names: Collection[str]) ->
     ]
 
 
-def _texts(images: Iterable[Mapping[str, Any]], names: Collection[str]) -> list[tuple[str, str]]:
+def _texts(images: Iterable[ImageRow], names: Collection[str]) -> list[tuple[str, str]]:
     """Names and values of all categories and findings."""
     return [
         (name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,13 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from latentdrift import prompts
-from latentdrift.attributes.specification import AttributeValue, AttributeValues, Spec
+from latentdrift.attributes.specification import (
+    AttributeValue,
+    AttributeValues,
+    ImageRow,
+    Spec,
+    as_number,
+)
 from latentdrift.config import EditOptions
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.row_selection import rows_of_patients
@@ -290,18 +296,18 @@ def _of_cohort(
 
 
 def _of_row(
-    cohort: Cohort, row: dict[str, Any], name: str, known: AttributeValues, resolution: int
+    cohort: Cohort, row: ImageRow, name: str, known: AttributeValues, resolution: int
 ) -> Subject:
-    (image,) = image_readers.read(cohort.folder / row["file_name"])
+    (image,) = image_readers.read(cohort.folder / str(row["file_name"]))
     image = _in_its_unit(image, cohort, row)
     patient = row.get("patient")
     fit = cohort.fit(row, image.pixels, resolution)
     return Subject(name, image, known, fit, patient=patient if isinstance(patient, str) else None)
 
 
-def _in_its_unit(image: Image, cohort: Cohort, row: Mapping[str, Any]) -> Image:
+def _in_its_unit(image: Image, cohort: Cohort, row: ImageRow) -> Image:
     """A cohort's PNG in the intensities that it stands for, see `cohort.py`."""
-    window = float(row["window_low"]), float(row["window_high"])
+    window = as_number(row["window_low"]), as_number(row["window_high"])
     if window == image.range or not is_range(*window):
         return image
     units = list(cohort.info.get("source", {}).get("units", {}))

@@ -4,19 +4,20 @@ again."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from latentdrift import prompts
-from latentdrift.attributes.specification import AttributeValues, Spec
+from latentdrift.attributes.specification import AttributeValue, AttributeValues, Spec
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import clocks, pairs
 from latentdrift.data.images import image_readers
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.data.phantom import phantom
+from latentdrift.data.phantom.phantom import BrainAttributes, PhantomAttributes
 from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.seeds import derive
@@ -44,18 +45,56 @@ class Case:
     """Structure that is measured in a phantom's images; None without a phantom."""
 
 
-# Kind of phantom -> name of a change, the attributes that subjects have before, the change, and the
-# findings that are added.
-CHANGES: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]]] = {
+@dataclass(frozen=True)
+class PhantomChange:
+    """Change of a healthy phantom."""
+
+    years: int = 0
+    """Years that it ages."""
+    diagnosis: str | None = None
+    """Diagnosis that it gets; None: it stays healthy."""
+    findings: tuple[str, ...] = ()
+    """Findings that it gets."""
+
+    def after(self, healthy: PhantomAttributes) -> PhantomAttributes:
+        """Attributes of a phantom after the change.
+
+        Args:
+            healthy: Attributes before it.
+        """
+        older = replace(healthy, age=healthy.age + self.years)
+        if isinstance(older, BrainAttributes):
+            return replace(older, diagnosis=self.diagnosis or older.diagnosis)
+        return replace(older, findings=self.findings)
+
+    def wanted(self, healthy: PhantomAttributes) -> dict[str, AttributeValue]:
+        """Values that an edit sets, as `edit` takes them; findings are added instead.
+
+        Args:
+            healthy: Attributes before the change.
+        """
+        age: dict[str, AttributeValue] = {"age": healthy.age + self.years} if self.years else {}
+        return age | ({"diagnosis": self.diagnosis} if self.diagnosis else {})
+
+
+CHANGES: dict[str, dict[str, PhantomChange]] = {
     "brain": {
-        f"age +{YEARS}": ({"diagnosis": "no dementia"}, {"age": YEARS}, ()),
-        "dementia": ({"diagnosis": "no dementia"}, {"diagnosis": "dementia"}, ()),
+        f"age +{YEARS}": PhantomChange(years=YEARS),
+        "dementia": PhantomChange(diagnosis="dementia"),
     },
     "chest": {
-        "effusion": ({"findings": ()}, {}, ("effusion",)),
-        "cardiomegaly": ({"findings": ()}, {}, ("cardiomegaly",)),
+        "effusion": PhantomChange(findings=("effusion",)),
+        "cardiomegaly": PhantomChange(findings=("cardiomegaly",)),
     },
 }
+"""Kind of phantom -> name of a change -> the change."""
+
+
+def _healthy(attributes: PhantomAttributes) -> PhantomAttributes:
+    """The same phantom without a disease."""
+    if isinstance(attributes, BrainAttributes):
+        return replace(attributes, diagnosis=phantom.DIAGNOSES[0])
+    return replace(attributes, findings=())
 
 
 def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: Spec) -> list[Case]:
@@ -84,35 +123,31 @@ def of_phantoms(kind: str, n: int, seed: int, resolution: int, spec: Spec) -> li
     for index in range(n):
         name = names[index % len(names)]
         number = derive(seed, "bench", kind, index) % 2**31
-        before, change, add = CHANGES[kind][name]
-        row = {**kinds.history(np.random.default_rng(number), 1)[0], **before}
-        after = {
-            **row,
-            **{key: row[key] + value if key == "age" else value for key, value in change.items()},
-        }
-        if add:
-            after["findings"] = add
+        change = CHANGES[kind][name]
+        before = _healthy(kinds.history(np.random.default_rng(number), 1)[0].attributes)
+        after = change.after(before)
         first, second = (
-            kinds.render(number, kinds.attributes(state), visit=VISIT, size=resolution)
-            for state in (row, after)
+            kinds.render(number, state, visit=VISIT, size=resolution) for state in (before, after)
         )
-        was, becomes = (
-            kinds.labels(number, kinds.attributes(state), resolution) for state in (row, after)
-        )
-        structure = Structure.of(kind, was, becomes, kinds.tissues)
-        known = {key: _cell(value) for key, value in row.items() if key != "days"}
+        was, becomes = (kinds.labels(number, state, resolution) for state in (before, after))
         subject = Subject(
-            f"{index:06d}", Image(first, (0.0, 1.0)), known, Fit(resolution, resolution, resolution)
+            f"{index:06d}",
+            Image(first, (0.0, 1.0)),
+            phantom.table_cells(before),
+            Fit(resolution, resolution, resolution),
         )
-        changes = {key: after[key] for key in change}
-        truth = second.astype(np.float64)
-        cases.append(Case(subject, name, changes, add, truth, f"{index:06d}", structure=structure))
+        cases.append(
+            Case(
+                subject,
+                name,
+                change.wanted(before),
+                change.findings,
+                second.astype(np.float64),
+                f"{index:06d}",
+                structure=Structure.of(kind, was, becomes, kinds.tissues),
+            )
+        )
     return cases
-
-
-def _cell(value: Any) -> Any:
-    """A phantom's value as a cohort's table has it."""
-    return ("|".join(value) or phantom.NO_FINDING) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from latentdrift.adapt.training.batches.latent_cache import VERSION, cached
+from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort import masks as files
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError
@@ -87,9 +87,7 @@ def weights(
     return cached(root, "masks", name, len(table), compute)["weight"]
 
 
-def _inside(
-    cohort: Cohort, row: Mapping[str, Any], column: str, resolution: int, size: int
-) -> np.ndarray:
+def _inside(cohort: Cohort, row: ImageRow, column: str, resolution: int, size: int) -> np.ndarray:
     """Share of each latent inside the mask, [size, size] in [0, 1]: the mask is padded as its image
     is, then averaged by area."""
     mask = files.labels(cohort, row, column)
