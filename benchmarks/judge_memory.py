@@ -82,7 +82,7 @@ def judge(folder: Path, n: int) -> None:
     encoded = time.perf_counter() - began
     metrics, _ = feature_metrics.distances(vectors, real.patients, resampling=Resampling(BOOTSTRAP))
     metrics |= feature_metrics.keeps_distance(
-        vectors, real, train, resampling=Resampling(BOOTSTRAP)
+        vectors, real, synthetic, train, resampling=Resampling(BOOTSTRAP)
     )
     whole = 2.1 * n * SIZE * SIZE * 3 * 4 / 2**20
     numbers = (n, before, used(), whole, encoded, time.perf_counter() - began - encoded)

@@ -113,7 +113,7 @@ def report(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:
     metrics, _ = feature_metrics.distances(
         _vectors(encoder, real, made), None, resampling=Resampling(200)
     )
-    return {name: metrics[f"{name}.squeezenet"]["value"] for name in ("frechet", "kid")}
+    return {name: metrics[f"{name}.squeezenet"].value for name in ("frechet", "kid")}
 
 
 def torchmetrics(encoder: Encoder, real: Tensor, made: Tensor) -> dict[str, float]:

@@ -98,9 +98,10 @@ def measure(
     for name, space in spaces.items():
         made = space(images)
         for kind in ("kid", "frechet"):
-            result[f"{kind}.{name}"] = judge(
+            metric = judge(
                 DISTANCES[kind], real[name], made, patients, resampling=Resampling(RESAMPLES, 0)
             )
+            result[f"{kind}.{name}"] = metric.to_dict()
     return result
 
 

@@ -82,7 +82,7 @@ def main() -> None:
                     space(images),
                     real.patients,
                     resampling=Resampling(RESAMPLES, 0),
-                )
+                ).to_dict()
                 results[key] = {"cpu_s": seconds, "kid": kid}
                 path.write_text(json.dumps(results, indent=1))
                 write(key, round(seconds), json.dumps(kid))

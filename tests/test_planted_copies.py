@@ -49,16 +49,12 @@ def test_other_patients_are_left_alone(kind):
 def test_the_report_of_planted_copies_names_what_it_misses():
     train = patients("brain", 40, 1)
     found = planted(train, CopyThresholds(0.8, 0.8), seed=0)
-    assert (
-        found["n"] == found["caught"] == len(DISGUISES)
-        and not found["missed"]
-        and found["ci"][0] > 0.8
-    )
+    assert found.n == found.caught == len(DISGUISES) and not found.missed and found.ci[0] > 0.8
     blind = planted(train, CopyThresholds(0.999, 0.999), seed=0)
     assert (
-        0 < blind["caught"] < len(DISGUISES)
-        and "cropped by 12 %" in blind["missed"]
-        and "none" not in blind["missed"]
+        0 < blind.caught < len(DISGUISES)
+        and "cropped by 12 %" in blind.missed
+        and "none" not in blind.missed
     )
 
 
@@ -72,9 +68,9 @@ def test_a_collapsed_model_is_found_out():
         *(disguise(name, few.images[:6], rng(0, name)) for name in ("mirrored", "noise of 0.02")),
         few.images[6:30],
     ]
-    metric, details = find_duplicates(real, EvaluationImages(np.concatenate(again)))
-    assert metric["value"] == 18 and metric["n"]["synthetic"] == 42 and metric["ci"][0] > 11
-    pairs = [(int(pair["first"]), int(pair["second"])) for pair in details["pairs"]]
+    metric, search = find_duplicates(real, EvaluationImages(np.concatenate(again)))
+    assert metric.value == 18 and metric.n["synthetic"] == 42 and metric.ci[0] > 11
+    pairs = [(int(pair.first), int(pair.second)) for pair in search.pairs]
     assert {place for pair in pairs for place in pair} == set(range(18))
     assert all(first % 6 == second % 6 for first, second in pairs)
 
@@ -82,7 +78,7 @@ def test_a_collapsed_model_is_found_out():
 def test_visits_of_one_patient_are_no_duplicates():
     real = patients("brain", 12, 2, visits=2)
     metric, _ = find_duplicates(real, EvaluationImages(patients("brain", 60, 3).images[:8]))
-    assert metric["floor"] == 0 and metric["value"] == 0
+    assert metric.floor == 0 and metric.value == 0
 
 
 @pytest.mark.slow
@@ -99,5 +95,5 @@ def test_copies_of_real_images_are_found_and_real_patients_left_alone(place):
         image_sets.from_cohort(cohort, split, 256) for split in ("train", "test", "validation")
     )
     report = planted(train, find_copies(real, others, train).thresholds, seed=0)
-    assert report["caught"] == report["n"]
-    assert find_copies(real, others, train).metrics["copies"]["value"] <= max(1, 0.01 * len(others))
+    assert report.caught == report.n
+    assert find_copies(real, others, train).metrics["copies"].value <= max(1, 0.01 * len(others))

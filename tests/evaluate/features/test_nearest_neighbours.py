@@ -73,15 +73,15 @@ def test_nearness_is_a_ratio_to_strangers():
     out = nearness(
         np.array([1.0, 1.0, 4.0]), np.array([2.0, 2.0, 0.0, np.nan]), units, 9, Resampling(20)
     )
-    assert out["value"] == pytest.approx(1.0) and out["n"] == {
+    assert out.value == pytest.approx(1.0) and out.n == {
         "real": 2,
         "synthetic": 3,
         "train": 9,
     }
     assert (
-        nearness(np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, Resampling(20))[
-            "value"
-        ]
+        nearness(
+            np.ones(3), np.array([np.nan]), (units[0], np.zeros(1, int)), 9, Resampling(20)
+        ).value
         is None
     )
 
@@ -94,10 +94,10 @@ def test_the_interval_of_nearness_knows_how_few_held_out_patients_there_are():
     units = np.repeat(np.arange(5), 4)
     few = nearness(np.ones(20), held_out, (np.arange(20), np.arange(5)), 9, Resampling(400))
     same = nearness(np.ones(20), four_each, (np.arange(20), units), 9, Resampling(400))
-    assert few["ci"] == pytest.approx(same["ci"]) and np.ptp(few["ci"]) > 0.25
+    assert few.ci == pytest.approx(same.ci) and np.ptp(few.ci) > 0.25
     assert (
-        nearness(np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, Resampling(20))[
-            "ci"
-        ]
+        nearness(
+            np.ones(20), four_each, (np.arange(20), np.repeat([0, 1], 10)), 9, Resampling(20)
+        ).ci
         is None
     )

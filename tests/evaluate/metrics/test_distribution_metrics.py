@@ -141,13 +141,11 @@ def test_a_verdict_says_everything_needed_to_read_it(name):
     patients = [str(i // 2) for i in range(60)]
     how = {"train": normal(30, 6, 2), "resampling": Resampling(50)}
     out = judge(DISTANCES[name], real, synthetic, patients, **how)
-    assert out["ci"][0] < out["value"] < out["ci"][1]
-    assert out["n"] == {"real": 60, "synthetic": 40}
-    assert out["floor_n"] == 30 and out["floor_ci"][0] <= out["floor"] <= out["floor_ci"][1]
+    assert out.ci[0] < out.value < out.ci[1]
+    assert out.n == {"real": 60, "synthetic": 40}
+    assert out.floor_n == 30 and out.floor_ci[0] <= out.floor <= out.floor_ci[1]
     away = 1 if name in ("kid", "mifid", "frechet") else -1
-    assert all(
-        away * out[which] > away * out["floor"] for which in ("value", "matched")
-    )  # they do differ
+    assert min(away * out.value, away * out.matched) > away * out.floor  # they do differ
     assert out == judge(DISTANCES[name], real, synthetic, patients, **how)
 
 
@@ -197,21 +195,15 @@ def test_rows_stand_in_the_order_in_which_they_are_read():
 
 def test_subsets_are_smaller_than_the_set_and_spread():
     out = judge(DISTANCES["kid"], normal(30, 6, 0), normal(20, 6, 1), resampling=Resampling(10))
-    assert (
-        out["subsets"]["size"] == 10
-        and out["subsets"]["count"] == KID_SUBSETS
-        and out["subsets"]["sd"] > 0
-    )
+    assert out.subsets.size == 10 and out.subsets.count == KID_SUBSETS and out.subsets.sd > 0
 
 
 def test_synthetic_images_of_the_real_distribution_reach_the_floor():
     out = judge(
         DISTANCES["frechet"], normal(200, 5, 0), normal(200, 5, 1), resampling=Resampling(20)
     )
-    assert out["matched"] == pytest.approx(out["floor"], rel=0.35)
-    assert (
-        out["value"] < out["floor"]
-    )  # twice as many images, half the bias: why only `matched` compares
+    assert out.matched == pytest.approx(out.floor, rel=0.35)
+    assert out.value < out.floor  # twice as many images, half the bias: why only `matched` compares
 
 
 def test_the_interval_covers_the_scatter_of_the_score():
@@ -230,7 +222,7 @@ def test_the_interval_covers_the_scatter_of_the_score():
                 normal(60, 3, s),
                 normal(60, 3, s + 500, 1.5),
                 resampling=Resampling(100),
-            )["ci"]
+            ).ci
         )
         for s in range(8)
     ]
@@ -239,7 +231,8 @@ def test_the_interval_covers_the_scatter_of_the_score():
 
 def test_one_patient_has_neither_interval_nor_floor():
     out = judge(DISTANCES["frechet"], normal(10, 3, 0), normal(10, 3, 1), ["only"] * 10)
-    assert out["ci"] is None and out["floor"] is None and np.isfinite(out["value"])
+    assert out.ci is None and out.floor is None and np.isfinite(out.value)
+    assert list(out.to_dict()) == ["value", "ci", "n", "floor"]
 
 
 def test_more_images_than_a_row_takes_are_sampled_and_counted():
@@ -252,7 +245,7 @@ def test_more_images_than_a_row_takes_are_sampled_and_counted():
         [str(i) for i in range(50)],
         resampling=Resampling(10),
     )
-    assert out["n"] == {"real": 20, "synthetic": 20}
+    assert out.n == {"real": 20, "synthetic": 20}
 
 
 @pytest.mark.parametrize(

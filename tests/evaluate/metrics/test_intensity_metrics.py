@@ -79,4 +79,4 @@ def test_every_row_is_judged_with_interval_and_floor() -> None:
             list("aabbccddeeff"),
             resampling=Resampling(50),
         )
-        assert found["ci"][0] < found["value"] < found["ci"][1] and found["floor"] < found["value"]
+        assert found.ci[0] < found.value < found.ci[1] and found.floor < found.value

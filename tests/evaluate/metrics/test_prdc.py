@@ -95,15 +95,13 @@ def test_density_of_resamples_is_not_inflated():
 def test_k_is_capped_and_told():
     assert neighbours(100, 6) == 5 and neighbours(4, 100) == 3
     assert (
-        judge(DISTANCES["coverage"], normal(4, 2, 0), normal(10, 2, 1), resampling=Resampling(10))[
-            "k"
-        ]
+        judge(DISTANCES["coverage"], normal(4, 2, 0), normal(10, 2, 1), resampling=Resampling(10)).k
         == 3
     )
     assert (
-        judge(DISTANCES["coverage"], normal(40, 2, 0), normal(30, 2, 1), resampling=Resampling(10))[
-            "k"
-        ]
+        judge(
+            DISTANCES["coverage"], normal(40, 2, 0), normal(30, 2, 1), resampling=Resampling(10)
+        ).k
         == K
     )
 
@@ -113,9 +111,7 @@ def test_an_interval_stays_within_what_is_possible():
         out = judge(
             DISTANCES[name], normal(40, 4, 0), normal(30, 4, 1, 0.3), resampling=Resampling(50)
         )
-        assert 0 <= out["ci"][0] <= out["value"] <= out["ci"][1] and (
-            name == "density" or out["ci"][1] <= 1
-        )
+        assert 0 <= out.ci[0] <= out.value <= out.ci[1] and (name == "density" or out.ci[1] <= 1)
 
 
 def test_real_against_real_is_the_value_to_reach():
@@ -130,6 +126,6 @@ def test_real_against_real_is_the_value_to_reach():
         DISTANCES["coverage"], real, normal(120, 4, 1, 0.2), patients, resampling=Resampling(10)
     )
     assert (
-        alike["matched"] == pytest.approx(alike["floor"], abs=0.08)
-        and narrow["matched"] < 0.6 * narrow["floor"]
+        alike.matched == pytest.approx(alike.floor, abs=0.08)
+        and narrow.matched < 0.6 * narrow.floor
     )

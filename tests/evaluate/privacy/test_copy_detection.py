@@ -110,7 +110,7 @@ def held_out_images_are_searched_once():
 def test_a_copy_is_found_and_its_original_named(disguise):
     synthetic = images(COPIES[disguise](TRAIN[:6]))
     found = find_copies(HELD_OUT, synthetic, TRAIN_IMAGES, resampling=Resampling(20))
-    assert found.metrics["copies"]["value"] == 6
+    assert found.metrics["copies"].value == 6
     assert found.synthetic.index.tolist() == list(range(6))
     assert found.synthetic.mirrored.all() == ("mirrored" in disguise)
 
@@ -118,24 +118,24 @@ def test_a_copy_is_found_and_its_original_named(disguise):
 def test_honest_pictures_are_left_alone():
     found = find_copies(HELD_OUT, images(people(60, 2)), TRAIN_IMAGES, resampling=Resampling(50))
     copies = found.metrics["copies"]
-    assert copies["value"] == copies["floor"] == 0 and copies["n"] == {
+    assert copies.value == copies.floor == 0 and copies.n == {
         "real": 16,
         "synthetic": 60,
         "train": 60,
     }
-    assert copies["ci"][0] <= copies["value"] <= copies["ci"][1]
+    assert copies.ci[0] <= copies.value <= copies.ci[1]
     nearest = found.metrics["nearest.pixel"]
-    assert nearest["ci"][0] < nearest["value"] < nearest["ci"][1] and nearest[
-        "value"
-    ] == pytest.approx(1, abs=0.05)
+    assert nearest.ci[0] < nearest.value < nearest.ci[1] and nearest.value == pytest.approx(
+        1, abs=0.05
+    )
 
 
 def test_copies_among_honest_pictures_are_counted():
     mixed = np.concatenate([people(12, 3), TRAIN[7:10]])
     found = find_copies(HELD_OUT, images(mixed), TRAIN_IMAGES, resampling=Resampling(20))
-    assert found.metrics["copies"]["value"] == 3
-    assert [pair["copy"] for pair in found.details["pairs"]][:4] == [True, True, True, False]
-    assert {pair["train"] for pair in found.details["pairs"][:3]} == {"7", "8", "9"}
+    assert found.metrics["copies"].value == 3
+    assert [pair.is_copy for pair in found.pairs][:4] == [True, True, True, False]
+    assert {pair.train for pair in found.pairs[:3]} == {"7", "8", "9"}
 
 
 def test_smooth_random_pictures_are_not_copies():
@@ -144,7 +144,7 @@ def test_smooth_random_pictures_are_not_copies():
     found = find_copies(
         images(smooth[:15]), images(smooth[15:30]), images(smooth[30:]), resampling=Resampling(20)
     )
-    assert found.metrics["copies"]["value"] == 0
+    assert found.metrics["copies"].value == 0
 
 
 def test_a_plain_correlation_would_not_do():
@@ -164,8 +164,8 @@ def test_visits_of_one_patient_do_not_lift_the_baseline():
     )
     train = images(TRAIN, [str(i) for i in range(60)])
     found = find_copies(visits, images(TRAIN[:5]), train, resampling=Resampling(20))
-    assert found.metrics["copies"]["value"] == 5 and found.metrics["copies"]["floor"] == 0
-    assert max(found.details["held_out"]) < THRESHOLD[0]
+    assert found.metrics["copies"].value == 5 and found.metrics["copies"].floor == 0
+    assert max(found.held_out) < THRESHOLD[0]
 
 
 def test_the_training_set_can_be_its_own_baseline_when_patients_are_known():
@@ -173,7 +173,7 @@ def test_the_training_set_can_be_its_own_baseline_when_patients_are_known():
     found = find_copies(
         train, images(np.concatenate([TRAIN[:2], people(6, 8)])), train, resampling=Resampling(20)
     )
-    assert found.metrics["copies"]["value"] == 2
+    assert found.metrics["copies"].value == 2
 
 
 def test_duplicates_among_the_held_out_do_not_hide_copies():
@@ -181,10 +181,8 @@ def test_duplicates_among_the_held_out_do_not_hide_copies():
     floor tells."""
     real = images(np.concatenate([people(27, 1), TRAIN[:3]]))
     found = find_copies(real, images(TRAIN[10:20]), images(TRAIN), resampling=Resampling(20))
-    assert found.metrics["copies"]["value"] == 10
-    assert found.metrics["copies"]["floor"] == pytest.approx(
-        1.0
-    )  # 3 of 30, for 10 synthetic pictures
+    assert found.metrics["copies"].value == 10
+    assert found.metrics["copies"].floor == pytest.approx(1.0)  # 3 of 30, for 10 synthetic pictures
 
 
 def test_one_training_picture_is_enough():
@@ -194,14 +192,14 @@ def test_one_training_picture_is_enough():
         images(TRAIN[:1]),
         resampling=Resampling(20),
     )
-    assert [pair["copy"] for pair in found.details["pairs"]] == [True] + [False] * 5
+    assert [pair.is_copy for pair in found.pairs] == [True] + [False] * 5
 
 
 def test_flat_pictures_are_no_copies_and_break_nothing():
     found = find_copies(
         HELD_OUT, images(np.zeros((3, SIZE, SIZE))), TRAIN_IMAGES, resampling=Resampling(20)
     )
-    assert found.metrics["copies"]["value"] == 0 and np.isfinite(found.synthetic.value).all()
+    assert found.metrics["copies"].value == 0 and np.isfinite(found.synthetic.value).all()
 
 
 def test_the_threshold_moves_with_the_held_out_and_stays_where_copies_are():
@@ -264,7 +262,7 @@ def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
             for x in sets
         ]
     (whole, twins), (parts, others) = answers
-    assert whole.metrics["copies"]["value"] == 4 and twins[0] == others[0]
+    assert whole.metrics["copies"].value == 4 and twins[0] == others[0]
     for one, other in ((whole.synthetic, parts.synthetic), (whole.real, parts.real)):
         assert (
             one.index.tolist() == other.index.tolist()

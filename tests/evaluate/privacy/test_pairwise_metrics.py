@@ -47,7 +47,7 @@ def interval(folder: Path, pictures: np.ndarray) -> tuple[list[float] | None, di
     _, metrics = pairwise_metrics.edits(
         folder, real, {"psnr": SIMILARITIES["psnr"]}, resampling=Resampling(200)
     )
-    return metrics["psnr.reconstruction"]["ci"], metrics["psnr.reconstruction"]["n"]
+    return metrics["psnr.reconstruction"].ci, metrics["psnr.reconstruction"].n
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ def test_rank_one_accuracy_is_a_share_of_queries_and_chance_is_its_floor() -> No
     found = repeats(people("a", "a", "b", "b", "c", "c"), people("x", "y", "z"))
     assert found
     metric = found.recognised(np.array([1, 0, 3, 2, 7, 8]), Resampling(200))
-    assert metric["value"] == pytest.approx(4 / 6) and metric["floor"] == pytest.approx(1 / 8)
-    assert metric["n"] == {"real": 6, "patients": 3, "gallery": 9}
-    assert 0 <= metric["ci"][0] < 4 / 6 < metric["ci"][1] <= 1
-    assert found.recognised(np.array([1, 0, 3, 2, 5, 4]), Resampling(20))["ci"] == [1.0, 1.0]
+    assert metric.value == pytest.approx(4 / 6) and metric.floor == pytest.approx(1 / 8)
+    assert metric.n == {"real": 6, "patients": 3, "gallery": 9}
+    assert 0 <= metric.ci[0] < 4 / 6 < metric.ci[1] <= 1
+    assert found.recognised(np.array([1, 0, 3, 2, 5, 4]), Resampling(20)).ci == [1.0, 1.0]
 
 
 def test_the_training_set_as_its_own_reference_is_not_its_own_repeat() -> None:
@@ -71,14 +71,14 @@ def test_closer_is_the_chance_to_beat_a_repeat_visit() -> None:
         (np.arange(3), np.arange(4)),
         Resampling(50),
     )
-    assert metric["value"] == pytest.approx((0 + 0.5 + 1) / 3) and metric["floor"] == 0
-    assert metric["n"] == {"synthetic": 3, "repeat visits": 4}
+    assert metric.value == pytest.approx((0 + 0.5 + 1) / 3) and metric.floor == 0
+    assert metric.n == {"synthetic": 3, "repeat visits": 4}
     assert (
-        closer(own, own, own, (np.arange(4), np.arange(4)), Resampling(50))["value"] == 0.5
+        closer(own, own, own, (np.arange(4), np.arange(4)), Resampling(50)).value == 0.5
     )  # ties count half
     generator = np.random.default_rng(0)
     far = generator.normal(0, 1, 4000)
     near = generator.normal(1, 1, 4000)
-    assert closer(near, far, far, (np.arange(4000), np.arange(4000)), Resampling(10))[
-        "value"
-    ] == pytest.approx(0.7602, abs=0.02)  # Phi(1 / sqrt 2)
+    assert closer(
+        near, far, far, (np.arange(4000), np.arange(4000)), Resampling(10)
+    ).value == pytest.approx(0.7602, abs=0.02)  # Phi(1 / sqrt 2)

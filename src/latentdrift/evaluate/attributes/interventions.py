@@ -86,11 +86,9 @@ def realism(
                 for name in ("counterfactual", "original")
             )
             n = {"edits": len(rows), "patients": len(set(whose)), "real": len(target)}
-            parts = {
-                name: edited.get(name) for name in ("value", "ci", "floor", "floor_ci", "matched")
-            }
+            parts = edited.model_dump(include={"value", "ci", "floor", "floor_ci", "matched"})
             table.append(
-                {"change": kind, "features": label, "n": n, **parts, "original": before["value"]}
+                {"change": kind, "features": label, "n": n, **parts, "original": before.value}
             )
     return table
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from latentdrift.display import html_report
 from latentdrift.display.html_report import Colour
@@ -26,8 +25,8 @@ from latentdrift.evaluate.evaluations.page_style import (
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import side_by_side
 from latentdrift.evaluate.privacy import pairwise_metrics
-from latentdrift.evaluate.privacy.copy_detection import planted
-from latentdrift.evaluate.statistics.results import Interval, ResultModel
+from latentdrift.evaluate.privacy.copy_detection import NearestPair, PlantedCopies, planted
+from latentdrift.evaluate.statistics.results import ResultModel
 
 MIN_PLANTED_DETECTED = 0.9
 """Share of the planted copies that a search has to find before no copy means anything (ours)."""
@@ -36,27 +35,6 @@ TOO_NEAR = 0.6
 """Distance to the nearest training image over that of held-out patients (ours)."""
 MAX_PAIRS = 7
 """Pairs of images on the page."""
-
-
-class NearestPair(ResultModel):
-    """A synthetic image and its nearest training image."""
-
-    synthetic: str
-    train: str
-    similarity: float
-    mirrored: bool
-    is_copy: bool = Field(alias="copy")
-
-
-class PlantedCopies(ResultModel):
-    """Altered training images that were added to the search as a control."""
-
-    n: int
-    caught: int
-    ci: Interval
-    """95 % interval of the share that was found."""
-    missed: list[str]
-    """Alterations of the images that were not found."""
 
 
 class CopySearch(ResultModel):
@@ -81,8 +59,7 @@ def compute(inputs: Inputs) -> CopiesResult:
     if inputs.train is None or inputs.copies is None:
         return CopiesResult()
     search = inputs.copies
-    metrics: dict[str, Any] = dict(search.metrics)
-    metrics |= pairwise_metrics.neighbours(
+    metrics = search.metrics | pairwise_metrics.neighbours(
         inputs.searched_real,
         inputs.searched_synthetic,
         inputs.train,
@@ -90,9 +67,13 @@ def compute(inputs: Inputs) -> CopiesResult:
         inputs.similarities,
         inputs.resampling,
     )
-    controls = planted(inputs.train, search.thresholds, inputs.seed)
-    details = search.details | {"planted": controls}
-    return CopiesResult.model_validate({"metrics": metrics, "copies": details})
+    copies = CopySearch(
+        threshold=search.thresholds.threshold,
+        held_out=search.held_out,
+        pairs=search.pairs,
+        planted=planted(inputs.train, search.thresholds, inputs.seed),
+    )
+    return CopiesResult(metrics=metrics, copies=copies)
 
 
 def lights(results: Results) -> list[Light]:

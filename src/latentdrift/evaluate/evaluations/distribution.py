@@ -34,6 +34,7 @@ from latentdrift.evaluate.evaluations.realism import (
 )
 from latentdrift.evaluate.metrics import feature_metrics
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
+from latentdrift.evaluate.metrics.feature_metrics import FeatureMap
 from latentdrift.evaluate.metrics.prdc import K
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
 
@@ -74,15 +75,6 @@ class SpaceInfo(ResultModel):
     """Size and values of the images that enter the network."""
 
 
-class FeatureMap(ResultModel):
-    """First two principal components of the real features."""
-
-    real: list[list[float]]
-    synthetic: list[list[float]]
-    explained: list[float]
-    """Share of the real variance along each component."""
-
-
 class DistributionResult(EvaluationResult):
     """Distances in every feature space."""
 
@@ -92,7 +84,7 @@ class DistributionResult(EvaluationResult):
 
 def compute(inputs: Inputs) -> DistributionResult:
     """Compute every distance in every feature space."""
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Metric] = {}
     warnings: list[str] = []
     for vectors in inputs.vectors.values():
         distances, sentences = feature_metrics.distances(
@@ -108,12 +100,10 @@ def compute(inputs: Inputs) -> DistributionResult:
         for label, space in inputs.spaces.items()
     }
     maps = {
-        label: FeatureMap.model_validate(feature_metrics.chart(vectors, inputs.seed))
+        label: feature_metrics.chart(vectors, inputs.seed)
         for label, vectors in inputs.vectors.items()
     }
-    return DistributionResult.model_validate(
-        {"metrics": metrics, "warnings": warnings, "spaces": spaces, "map": maps}
-    )
+    return DistributionResult(metrics=metrics, warnings=warnings, spaces=spaces, map=maps)
 
 
 def lights(results: Results) -> list[Light]:

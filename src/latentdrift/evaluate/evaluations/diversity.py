@@ -6,6 +6,7 @@ from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationRe
 from latentdrift.evaluate.evaluations.page_style import SIMILARITY_TITLES
 from latentdrift.evaluate.metrics.diversity import diversity
 from latentdrift.evaluate.metrics.image_similarity import WINDOW
+from latentdrift.evaluate.statistics.results import Metric
 
 WITHIN_SIMILARITIES = ("ms-ssim", "lpips-unweighted")
 
@@ -19,7 +20,7 @@ def compute(inputs: Inputs) -> DiversityResult | None:
     sides = (*inputs.real.images.shape[1:3], *inputs.synthetic.images.shape[1:3])
     if min(sides) < WINDOW:
         return None
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for name in WITHIN_SIMILARITIES:
         if name not in inputs.similarities:
             continue
@@ -27,7 +28,7 @@ def compute(inputs: Inputs) -> DiversityResult | None:
         metric = diversity(inputs.real, inputs.synthetic, name, similarity, inputs.resampling)
         if metric is not None:
             metrics[f"{name}.within"] = metric
-    return DiversityResult.model_validate({"metrics": metrics})
+    return DiversityResult(metrics=metrics)
 
 
 DIVERSITY = Evaluation(result=DiversityResult, compute=compute, titles=SIMILARITY_TITLES)

@@ -17,27 +17,14 @@ from latentdrift.evaluate.evaluations.evaluation import (
 )
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import side_by_side
-from latentdrift.evaluate.privacy.copy_detection import find_duplicates
-from latentdrift.evaluate.statistics.results import ResultModel
+from latentdrift.evaluate.privacy.copy_detection import (
+    DuplicatePair,
+    DuplicateSearch,
+    find_duplicates,
+)
 
 MANY_DUPLICATES = 0.1
 """Share of the synthetic images above which the light is red (ours)."""
-
-
-class DuplicatePair(ResultModel):
-    """Two synthetic images that repeat each other."""
-
-    first: str
-    second: str
-    similarity: float
-
-
-class DuplicateSearch(ResultModel):
-    """Search for synthetic images that repeat each other."""
-
-    threshold: float
-    """Similarity above which two images repeat each other."""
-    pairs: list[DuplicatePair]
 
 
 class DuplicatesResult(EvaluationResult):
@@ -48,18 +35,20 @@ class DuplicatesResult(EvaluationResult):
 
 def compute(inputs: Inputs) -> DuplicatesResult:
     """Count synthetic images that repeat another one, and note the size of the search."""
-    contents: dict[str, object] = {}
-    if min(len(inputs.real), len(inputs.synthetic)) > 1:
-        metric, details = find_duplicates(inputs.searched_real, inputs.searched_synthetic)
-        contents = {"metrics": {"duplicates": metric}, "duplicates": details}
+    warnings = []
     searched = len(inputs.searched_synthetic)
     if searched < len(inputs.synthetic):
         subject = "Duplicates" if inputs.train is None else "Copies and duplicates"
-        contents["warnings"] = [
+        warnings = [
             f"{subject} were looked for in {searched} of the {len(inputs.synthetic)} synthetic "
             "images, taken at random; `latentdrift generate --gate` looks at every one."
         ]
-    return DuplicatesResult.model_validate(contents)
+    if min(len(inputs.real), len(inputs.synthetic)) < 2:
+        return DuplicatesResult(warnings=warnings)
+    metric, duplicates = find_duplicates(inputs.searched_real, inputs.searched_synthetic)
+    return DuplicatesResult(
+        metrics={"duplicates": metric}, warnings=warnings, duplicates=duplicates
+    )
 
 
 def lights(results: Results) -> list[Light]:

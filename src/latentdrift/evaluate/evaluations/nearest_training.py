@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationResult, Inputs
 from latentdrift.evaluate.metrics import feature_metrics
+from latentdrift.evaluate.statistics.results import Metric
 
 
 class NearestTrainingResult(EvaluationResult):
@@ -20,12 +19,12 @@ def compute(inputs: Inputs) -> NearestTrainingResult | None:
     """
     if inputs.train is None:
         return None
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Metric] = {}
     for vectors in inputs.vectors.values():
         metrics |= feature_metrics.keeps_distance(
             vectors, inputs.real, inputs.synthetic, inputs.train, resampling=inputs.resampling
         )
-    return NearestTrainingResult.model_validate({"metrics": metrics})
+    return NearestTrainingResult(metrics=metrics)
 
 
 NEAREST_TRAINING = Evaluation(result=NearestTrainingResult, compute=compute)

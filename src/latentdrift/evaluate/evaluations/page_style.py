@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ PAIR_TITLES = {
     "counterfactual": "original and counterfactual",
     "within": "between two images of the set",
 }
+Scores = TypeVar("Scores")
 
 
 def metric_title(name: str, titles: Mapping[str, str]) -> str:
@@ -49,7 +50,7 @@ def metric_title(name: str, titles: Mapping[str, str]) -> str:
     return f"{titles[row]}, {PAIR_TITLES.get(pair, f'{pair} features')}"
 
 
-def in_reading_order(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def in_reading_order(metrics: Mapping[str, Scores]) -> dict[str, Scores]:
     """Sort metrics for a table: those of LAST_METRICS stand last."""
     return dict(sorted(metrics.items(), key=lambda item: item[0].split(".")[0] in LAST_METRICS))
 

@@ -29,7 +29,7 @@ def compute(inputs: Inputs) -> ReidentificationResult | None:
         spaces,
         resampling=inputs.resampling,
     )
-    return ReidentificationResult.model_validate({"metrics": metrics})
+    return ReidentificationResult(metrics=metrics)
 
 
 REIDENTIFICATION = Evaluation(

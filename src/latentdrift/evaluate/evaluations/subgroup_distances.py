@@ -52,7 +52,7 @@ def compute(inputs: Inputs) -> SubgroupResult | None:
     parts, warnings = subgroups.shared(inputs.real, inputs.synthetic, inputs.by)
     values = {}
     for value, (real, synthetic) in parts.items():
-        metrics: dict[str, Any] = {}
+        metrics: dict[str, Metric] = {}
         for vectors in inputs.vectors.values():
             metrics |= feature_metrics.distances(
                 vectors.take(real, synthetic),
@@ -60,10 +60,9 @@ def compute(inputs: Inputs) -> SubgroupResult | None:
                 inputs.synthetic.take(synthetic).patients,
                 resampling=inputs.resampling,
             )[0]
-        values[value] = {"n": {"real": len(real), "synthetic": len(synthetic)}, "metrics": metrics}
-    return SubgroupResult.model_validate(
-        {"warnings": warnings, "by": {"column": inputs.by, "values": values}}
-    )
+        n = {"real": len(real), "synthetic": len(synthetic)}
+        values[value] = Subgroup(n=n, metrics=metrics)
+    return SubgroupResult(warnings=warnings, by=SubgroupTable(column=inputs.by, values=values))
 
 
 def section(page: Page) -> list[html_report.Block]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from latentdrift.evaluate.images.disk_array import Pairs, blocks
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Nearest
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval
+from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.resampling import Resampling
 
 ROWS = 1024
@@ -98,7 +97,7 @@ def nearness(
     units: tuple[np.ndarray, np.ndarray],
     train: int,
     resampling: Resampling,
-) -> dict[str, Any]:
+) -> Metric:
     """Distance of synthetic images to their nearest training image, over the same for held-out
     patients.
 
@@ -117,16 +116,15 @@ def nearness(
     ours = units[0]
     theirs = np.unique(units[1][known], return_inverse=True)[1]
     n = {"real": len(held_out), "synthetic": len(synthetic), "train": train}
-    out: dict[str, Any] = {"value": None, "ci": None, "n": n, "floor": 1.0}
     if not len(held_out):
-        return out
-    out["value"] = float(synthetic.mean() / held_out.mean())
+        return Metric(value=None, ci=None, n=n, floor=1.0)
+    value = float(synthetic.mean() / held_out.mean())
     if min(ours.max(), theirs.max()) + 1 < FEWEST:
-        return out
+        return Metric(value=value, ci=None, n=n, floor=1.0)
     pairs = zip(
         draws(ours, resampling.n, resampling.rng("nearness")),
         draws(theirs, resampling.n, resampling.rng("nearness", "held out")),
         strict=True,
     )
     again = [np.average(synthetic, weights=a) / np.average(held_out, weights=b) for a, b in pairs]
-    return {**out, "ci": interval(out["value"], again)}
+    return Metric(value=value, ci=interval(value, again), n=n, floor=1.0)

@@ -10,7 +10,7 @@ double precision: in single precision the matrix root alone can be wrong by whol
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from latentdrift.evaluate.statistics.bootstrap import (
     halves,
     interval,
 )
+from latentdrift.evaluate.statistics.results import Metric, Subsets
 from latentdrift.resampling import Resampling
 
 KID_SUBSETS = 100  # (Binkowski et al. 2018, sec. 4; the default of clean-fid and torchmetrics)
@@ -250,6 +251,12 @@ DISTANCES: dict[str, Distance] = {  # in the order in which they are best read
 }
 
 
+class DistanceMetric(Metric):
+    """Distance between real and synthetic images, with its interval and floor."""
+
+    value: int | float
+
+
 def judge(
     row: Distance,
     real: np.ndarray,
@@ -259,7 +266,7 @@ def judge(
     whose: list[str] | None = None,
     train: np.ndarray | None = None,
     resampling: Resampling = Resampling(),
-) -> dict[str, Any]:
+) -> DistanceMetric:
     """Compute a distance with its interval, floor and subsets.
 
     Args:
@@ -273,9 +280,11 @@ def judge(
         resampling: Resamples of the patients of both sets, and the seed of subsets and halves.
 
     Returns:
-        value, its 95 % ci (None with fewer than three patients or images), n; floor: the distance
-        of two halves of the real patients, with floor_ci; matched: the distance of a real half from
-        as many (floor_n) synthetic images; size, count and sd of subsets; k of neighbours.
+        The distance. `k` and `subsets` are set for rows that have them; `floor_ci`, `matched` and
+        `floor_n` are set where there are enough real patients for two halves.
+
+    Raises:
+        InputError: The distance is not a number.
     """
     real, units = _sample(
         np.asarray(real), groups(len(real), patients), row.max_images, resampling.rng("real")
@@ -288,28 +297,24 @@ def judge(
     )
     prepare = partial(row.prepare, train=train) if row.informed else row.prepare
     between = prepare(real, synthetic)
-    out: dict[str, Any] = {
-        "value": None,
-        "ci": None,
-        "n": {"real": len(real), "synthetic": len(synthetic)},
-        "floor": None,
-    }
+    details: dict[str, Any] = {}
     if row.neighbours:
-        out["k"] = neighbours(len(real), len(synthetic))
+        details["k"] = neighbours(len(real), len(synthetic))
     if row.subsets:
-        out["subsets"] = _over_subsets(
-            between, len(real), len(synthetic), resampling.rng("subsets")
-        )
-        out["value"] = out["subsets"].pop("mean")
+        source = resampling.rng("subsets")
+        value, details["subsets"] = _over_subsets(between, len(real), len(synthetic), source)
     else:
-        out["value"] = between(np.ones(len(real)), np.ones(len(synthetic)))
-    out["ci"] = _interval(row, out["value"], between, (units, synthetic_units), resampling)
+        value = between(np.ones(len(real)), np.ones(len(synthetic)))
+    ci = _interval(row, value, between, (units, synthetic_units), resampling)
+    floor = None
     if units.max() > 0:
-        out |= _floor(
-            row, prepare(real, real), between, len(synthetic), units, resampling.rng("floor")
-        )
-    _require_finite(row, out)
-    return out
+        source = resampling.rng("floor")
+        floor = _floor(row, prepare(real, real), between, len(synthetic), units, source)
+    details |= {"floor": None} if floor is None else asdict(floor)
+    n = {"real": len(real), "synthetic": len(synthetic)}
+    metric = DistanceMetric(value=value, ci=ci, n=n, **details)
+    _require_finite(row, metric)
+    return metric
 
 
 def _interval(
@@ -331,9 +336,9 @@ def _interval(
     return [float(end) for end in np.clip(interval(value, replicates), *row.possible)]
 
 
-def _require_finite(row: Distance, out: dict[str, Any]) -> None:
+def _require_finite(row: Distance, metric: DistanceMetric) -> None:
     """Raises InputError: The distance is not a number."""
-    numbers = [out["value"], *(out["ci"] or []), out["floor"] or 0.0]
+    numbers = [metric.value, *(metric.ci or []), metric.floor or 0.0]
     if not np.isfinite(numbers).all():
         raise InputError(
             f"the {row.title} is not a number ({numbers}); look for constant or broken images in "
@@ -352,7 +357,8 @@ def _sample(
 
 def _over_subsets(
     between: Weighted, n: int, m: int, generator: np.random.Generator
-) -> dict[str, Any]:
+) -> tuple[float, Subsets]:
+    """Mean distance over random subsets of both sets, and its spread."""
     size = max(
         2, min(KID_SUBSET_SIZE, min(n, m) // 2)
     )  # strictly smaller than either set, else there is no spread to show
@@ -361,12 +367,17 @@ def _over_subsets(
         between(*(choose(every, size, generator) for every in everything))
         for _ in range(KID_SUBSETS)
     ]
-    return {
-        "mean": float(np.mean(values)),
-        "sd": float(np.std(values)),
-        "size": size,
-        "count": KID_SUBSETS,
-    }
+    return float(np.mean(values)), Subsets(sd=float(np.std(values)), size=size, count=KID_SUBSETS)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Distance between random halves of the real patients; fields as of `Metric`."""
+
+    floor: float
+    floor_ci: list[float]
+    matched: float
+    floor_n: int
 
 
 def _floor(
@@ -376,13 +387,13 @@ def _floor(
     synthetic_count: int,
     units: np.ndarray,
     generator: np.random.Generator,
-) -> dict[str, Any]:
-    """Real against real, and `made` synthetic pictures against real at the same number of
-    pictures."""
+) -> Floor | None:
+    """Distance of real from real images, and of synthetic from as many real images; None for too
+    few images of a half."""
     splits = list(halves(units, FLOOR_REPEATS, generator))
     size = min(int(min(first.sum() for first, _ in splits)), synthetic_count)
     if size < row.min_images // 2 or size < 2:
-        return {"floor": None}
+        return None
     floors = []
     matched = []
     for first, second in splits:
@@ -390,9 +401,9 @@ def _floor(
         second = choose(second > 0, size, generator)
         floors.append(within(first, second))
         matched.append(between(first, choose(np.ones(synthetic_count, bool), size, generator)))
-    return {
-        "floor": float(np.mean(floors)),
-        "floor_ci": [float(q) for q in np.quantile(floors, [0.025, 0.975])],
-        "matched": float(np.mean(matched)),
-        "floor_n": size,
-    }
+    return Floor(
+        floor=float(np.mean(floors)),
+        floor_ci=[float(q) for q in np.quantile(floors, [0.025, 0.975])],
+        matched=float(np.mean(matched)),
+        floor_n=size,
+    )

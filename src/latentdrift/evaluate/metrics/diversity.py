@@ -3,22 +3,34 @@ similar than the real one."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import Similarity, compare
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval, part_of
+from latentdrift.evaluate.statistics.results import Interval, Metric
 from latentdrift.resampling import Resampling
 
 MAX_IMAGES = 32  # pictures of each set, 496 pairs (ours)
 BATCH = 64  # pairs at a time
 
 
+@dataclass(frozen=True)
+class SetSimilarity:
+    """Mean similarity of pairs of images of one set."""
+
+    value: float
+    ci: Interval | None
+    """95 % interval; None with fewer than FEWEST patients."""
+    n: int
+    """Number of images."""
+
+
 def within(
     images: EvaluationImages, name: str, row: Similarity, resampling: Resampling
-) -> dict[str, Any] | None:
+) -> SetSimilarity | None:
     """Mean similarity of pairs of images of different patients (MS-SSIM: Odena et al. 2017, sec.
     4.2).
 
@@ -31,7 +43,7 @@ def within(
         resampling: Resamples of patients behind the interval, and the seed of the sample.
 
     Returns:
-        value; ci, None with fewer than FEWEST patients; n. None where there is no such pair.
+        The similarity; None where there is no such pair.
     """
     places = part_of(len(images), MAX_IMAGES, resampling.rng("diversity"))
     units = groups(len(images), images.patients)[places]
@@ -53,7 +65,7 @@ def within(
     if units.max() + 1 >= FEWEST:
         resamples = draws(units, resampling.n, resampling.rng("diversity", name), 2)
         ci = interval(value, [mean(w) for w in resamples])
-    return {"value": value, "ci": ci, "n": len(places)}
+    return SetSimilarity(value, ci, len(places))
 
 
 def diversity(
@@ -62,7 +74,7 @@ def diversity(
     name: str,
     row: Similarity,
     resampling: Resampling,
-) -> dict[str, Any] | None:
+) -> Metric | None:
     """Similarity within the synthetic set, beside that within the real set.
 
     Args:
@@ -73,17 +85,16 @@ def diversity(
         resampling: Resamples of patients behind the interval, and the seed of the sample.
 
     Returns:
-        value, ci and n of the synthetic set, and floor, the value of the real set. None where a set
-        has no pair of patients.
+        The similarity of the synthetic set; its floor is that of the real set. None where a set has
+        no pair of patients.
     """
     ours, theirs = (within(images, name, row, resampling) for images in (real, synthetic))
     if ours is None or theirs is None:
         return None
-    n = {"real": ours["n"], "synthetic": theirs["n"]}
-    return {
-        "value": theirs["value"],
-        "ci": theirs["ci"],
-        "n": n,
-        "floor": ours["value"],
-        "floor_ci": ours["ci"],
-    }
+    return Metric(
+        value=theirs.value,
+        ci=theirs.ci,
+        n={"real": ours.n, "synthetic": theirs.n},
+        floor=ours.value,
+        floor_ci=ours.ci,
+    )

@@ -17,6 +17,7 @@ from latentdrift.evaluate.features.nearest_neighbours import (
 from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng, units_of
+from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.resampling import Resampling
 
 MAP_POINTS = 500  # of each set, in the map
@@ -80,7 +81,7 @@ def distances(
     whose: list[str] | None = None,
     *,
     resampling: Resampling,
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+) -> tuple[dict[str, Metric], list[str]]:
     """Compute the rows of DISTANCES for real and synthetic features.
 
     Rows that compare with training images are left out where those include the real images.
@@ -94,7 +95,7 @@ def distances(
     Returns:
         `<row>.<space>` -> metric; and a sentence for each row that needs more images.
     """
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     few = []
     for name, row in DISTANCES.items():
         if row.informed and not vectors.unseen:
@@ -123,7 +124,7 @@ def keeps_distance(
     train: EvaluationImages,
     *,
     resampling: Resampling,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Metric]:
     """Distance of synthetic images to their nearest training image, over that of held-out images.
 
     Args:
@@ -143,7 +144,16 @@ def keeps_distance(
     return {f"nearest.{vectors.label}": nearness(near, usual, units, len(train), resampling)}
 
 
-def chart(vectors: Vectors, seed: int) -> dict[str, Any]:
+class FeatureMap(ResultModel):
+    """First two principal components of the real features."""
+
+    real: list[list[float]]
+    synthetic: list[list[float]]
+    explained: list[float]
+    """Share of the real variance along each component."""
+
+
+def chart(vectors: Vectors, seed: int) -> FeatureMap:
     """Project both sets to the plane in which the real features vary most (PCA).
 
     Args:
@@ -151,8 +161,7 @@ def chart(vectors: Vectors, seed: int) -> dict[str, Any]:
         seed: Seed of the images in the plot.
 
     Returns:
-        real, synthetic: At most MAP_POINTS points [x, y]. explained: share of the variance along
-        each of the two axes.
+        At most MAP_POINTS points [x, y] of each set.
     """
     generator = rng(seed, "map", vectors.label)
     real = np.asarray(
@@ -161,13 +170,13 @@ def chart(vectors: Vectors, seed: int) -> dict[str, Any]:
     mean = real.mean(0)
     _, scale, axes = np.linalg.svd(real - mean, full_matrices=False)
     share = np.square(scale) / max(np.square(scale).sum(), 1e-300)
-    points = {}
-    for name, x in (("real", real), ("synthetic", vectors.synthetic)):
+    points = []
+    for x in (real, vectors.synthetic):
         keep = generator.permutation(len(x))[:MAP_POINTS]
         flat = np.zeros((len(keep), 2))
         flat[:, : min(2, len(axes))] = (np.asarray(x[keep], dtype=np.float64) - mean) @ axes[:2].T
-        points[name] = flat.tolist()
-    return points | {"explained": share[:2].tolist()}
+        points.append(flat.tolist())
+    return FeatureMap(real=points[0], synthetic=points[1], explained=share[:2].tolist())
 
 
 def _encode(label: str, space: Callable[..., np.ndarray], images: EvaluationImages) -> np.ndarray:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from latentdrift.evaluate.features.nearest_neighbours import nearness, same, same_patient
 from latentdrift.evaluate.images.disk_array import Pairs
@@ -29,6 +30,7 @@ from latentdrift.evaluate.statistics.bootstrap import (
     rng,
     units_of,
 )
+from latentdrift.evaluate.statistics.results import Interval, Metric, ResultModel
 from latentdrift.resampling import Resampling
 
 # Thresholds lie between; strangers reach 0.55 on OASIS-2 and 0.77 on phantom brains, copies 0.95
@@ -141,12 +143,33 @@ class Ruler:
         return overlaid(pictures, self.known, forbidden, common=(self.known, self.usual))
 
 
+class NearestPair(ResultModel):
+    """A synthetic image and its nearest training image."""
+
+    synthetic: str
+    train: str
+    similarity: float
+    mirrored: bool
+    is_copy: bool = Field(alias="copy")
+
+
 @dataclass(frozen=True)
 class Copies:
-    """Result of `find_copies`: metrics, details, and the nearest training image of every image."""
+    """Result of `find_copies`.
 
-    metrics: dict[str, dict[str, Any]]
-    details: dict[str, Any]
+    Attributes:
+        metrics: `copies` (value: number of copies; floor: number among as many held-out pictures)
+            and `nearest.pixel` (see `nearness`).
+        pairs: Each synthetic image with its nearest training image, the most similar first.
+        held_out: Similarity of each held-out image to its nearest training image.
+        synthetic: Nearest training images of the synthetic images.
+        real: The same of the held-out images.
+        thresholds: Thresholds of the search.
+    """
+
+    metrics: dict[str, Metric]
+    pairs: list[NearestPair]
+    held_out: list[float]
     synthetic: Overlaid
     real: Overlaid
     thresholds: CopyThresholds
@@ -166,11 +189,7 @@ def find_copies(
         train: Training images.
         resampling: Resamples behind the intervals.
 
-    Returns:
-        metrics `copies` (value: number of copies; floor: number among as many held-out pictures)
-        and `nearest.pixel` (see `nearness`).
     """
-    n = len(synthetic)
     thresholds, nearest_train, held_out = search(synthetic, train, real)
     similarity, usual, compared = (
         thresholds.similarity(nearest_train),
@@ -179,16 +198,9 @@ def find_copies(
     )
     copies = similarity > thresholds.threshold
     units = units_of(synthetic), units_of(real)[compared]
-    share = clustered_interval(copies, units[0])
+    n = {"real": len(real), "synthetic": len(synthetic), "train": len(train)}
     metrics = {
-        "copies": {
-            "value": int(copies.sum()),
-            "ci": share and [share[0] * n, share[1] * n],
-            "n": {"real": len(real), "synthetic": n, "train": len(train)},
-            "floor": float((usual[compared] > thresholds.threshold).mean() * n)
-            if compared.any()
-            else None,
-        },
+        "copies": _number_of(copies, units[0], usual[compared] > thresholds.threshold, n),
         "nearest.pixel": nearness(
             _distance(nearest_train.value),
             _distance(held_out.value[compared]),
@@ -197,33 +209,58 @@ def find_copies(
             resampling,
         ),
     }
-    details = {
-        "threshold": thresholds.threshold,
-        "held_out": [float(value) for value in usual[compared]],
-        "pairs": [
-            {
-                "synthetic": synthetic.names[i],
-                "train": train.names[nearest_train.index[i]],
-                "similarity": float(similarity[i]),
-                "mirrored": bool(nearest_train.mirrored[i]),
-                "copy": bool(copies[i]),
-            }
-            for i in np.argsort(-similarity)
-        ],
-    }
-    return Copies(metrics, details, nearest_train, held_out, thresholds)
+    pairs = [
+        NearestPair(
+            synthetic=synthetic.names[i],
+            train=train.names[nearest_train.index[i]],
+            similarity=float(similarity[i]),
+            mirrored=bool(nearest_train.mirrored[i]),
+            copy=bool(copies[i]),
+        )
+        for i in np.argsort(-similarity)
+    ]
+    return Copies(metrics, pairs, usual[compared].tolist(), nearest_train, held_out, thresholds)
 
 
-def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> dict[str, Any]:
+def _number_of(
+    hits: np.ndarray, units: np.ndarray, real_hits: np.ndarray, n: dict[str, int]
+) -> Metric:
+    """Number of synthetic images above a threshold; floor: the number among as many real images.
+
+    Args:
+        hits: Synthetic images above it, bool [N].
+        units: Unit of each synthetic image, integers [N].
+        real_hits: Real images above it, bool [M].
+        n: Numbers of images.
+    """
+    count = len(hits)
+    share = clustered_interval(hits, units)
+    return Metric(
+        value=int(hits.sum()),
+        ci=share and [share[0] * count, share[1] * count],
+        n=n,
+        floor=float(real_hits.mean() * count) if len(real_hits) else None,
+    )
+
+
+class PlantedCopies(ResultModel):
+    """Altered training images that were added to the search as a control."""
+
+    n: int
+    caught: int
+    ci: Interval
+    """95 % interval of the share that was found."""
+    missed: list[str]
+    """Alterations of the images that were not found."""
+
+
+def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> PlantedCopies:
     """Search for altered training images, as a control of the search.
 
     Args:
         train: Training images.
         thresholds: Thresholds of the search.
         seed: Seed of the choice and of the alterations.
-
-    Returns:
-        `caught` of `n`, the 95 % `ci` of the share, and the alterations of the `missed` ones.
     """
     generator = rng(seed, "planted")
     chosen = generator.choice(len(train), PLANTED, replace=len(train) < PLANTED)
@@ -237,17 +274,30 @@ def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> d
         thresholds.similarity(overlaid(copies, structure(train.images))) > thresholds.threshold
     )
     missed = [name for name, caught in zip(DISGUISES, is_detected, strict=True) if not caught]
-    return {
-        "n": PLANTED,
-        "caught": int(is_detected.sum()),
-        "ci": proportion_interval(int(is_detected.sum()), PLANTED),
-        "missed": missed,
-    }
+    detected = int(is_detected.sum())
+    ci = proportion_interval(detected, PLANTED)
+    return PlantedCopies(n=PLANTED, caught=detected, ci=ci, missed=missed)
+
+
+class DuplicatePair(ResultModel):
+    """Two synthetic images that repeat each other."""
+
+    first: str
+    second: str
+    similarity: float
+
+
+class DuplicateSearch(ResultModel):
+    """Search for synthetic images that repeat each other."""
+
+    threshold: float
+    """Similarity above which two images repeat each other."""
+    pairs: list[DuplicatePair]
 
 
 def find_duplicates(
     real: EvaluationImages, synthetic: EvaluationImages
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Metric, DuplicateSearch]:
     """Find synthetic images that repeat one another.
 
     The common part of all images comes from the real ones. Images of one patient may be similar, so
@@ -258,8 +308,8 @@ def find_duplicates(
         synthetic: Synthetic images.
 
     Returns:
-        Metric `duplicates`: value, synthetic images with a duplicate; floor, the number for as many
-        real images. Then its details: threshold and pairs.
+        Number of synthetic images with a duplicate (floor: the number for as many real images), and
+        the pairs.
     """
     theirs = structure(synthetic.images)
     ours = structure(real.images)
@@ -272,28 +322,21 @@ def find_duplicates(
     )
     thresholds = CopyThresholds.of(usual)
     compared = usual.value > -1
-    n = len(synthetic)
     limit = thresholds.threshold
     similarity = thresholds.similarity(nearest_synthetic)
     twins = similarity > limit
-    share = clustered_interval(twins, units_of(synthetic))
     pairs = {
         tuple(sorted((int(i), int(nearest_synthetic.index[i])))): float(similarity[i])
         for i in np.flatnonzero(twins)
     }
-    metric = {
-        "value": int(twins.sum()),
-        "ci": share and [share[0] * n, share[1] * n],
-        "n": {"real": len(real), "synthetic": n},
-        "floor": float((thresholds.similarity(usual)[compared] > limit).mean() * n)
-        if compared.any()
-        else None,
-    }
+    n = {"real": len(real), "synthetic": len(synthetic)}
+    real_twins = thresholds.similarity(usual)[compared] > limit
+    metric = _number_of(twins, units_of(synthetic), real_twins, n)
     named = [
-        {"first": synthetic.names[i], "second": synthetic.names[j], "similarity": value}
+        DuplicatePair(first=synthetic.names[i], second=synthetic.names[j], similarity=value)
         for (i, j), value in sorted(pairs.items(), key=lambda pair: -pair[1])
     ]
-    return metric, {"threshold": limit, "pairs": named}
+    return metric, DuplicateSearch(threshold=limit, pairs=named)
 
 
 def gate_advice(info: Mapping[str, Any]) -> list[str]:

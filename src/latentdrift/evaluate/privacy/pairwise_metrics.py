@@ -20,6 +20,7 @@ from latentdrift.evaluate.metrics.image_similarity import (
 )
 from latentdrift.evaluate.privacy.copy_detection import Copies
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of
+from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.resampling import Resampling
 
 STRANGERS = 100  # random pairs of two real patients behind the floor of edits
@@ -50,7 +51,7 @@ def neighbours(
     copies: Copies,
     rows: Mapping[str, Similarity],
     resampling: Resampling,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Metric]:
     """Similarities of synthetic images to their nearest training images, with held-out ones as
     floor.
 
@@ -88,7 +89,7 @@ def neighbours(
 
 def edits(
     folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], resampling: Resampling
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+) -> tuple[list[dict[str, Any]], dict[str, Metric]]:
     """Similarities of originals to reconstructions and counterfactuals.
 
     The floor is the similarity of two real patients.
@@ -139,21 +140,23 @@ def edits(
 def _mean(
     values: np.ndarray,
     floor: np.ndarray,
-    n: dict[str, Any],
+    n: dict[str, int],
     units: np.ndarray,
     resampling: Resampling,
-) -> dict[str, Any]:
+) -> Metric:
     """The mean with its interval over patients `units`; identical pairs, of infinite PSNR, are
     counted instead."""
     is_finite = np.isfinite(values)
     finite = values[is_finite]
     floor = floor[np.isfinite(floor)]
-    return {
-        "value": float(finite.mean()) if len(finite) else None,
-        "ci": mean_interval(finite, units[is_finite], resampling.n, resampling.rng("mean"))
-        if len(finite)
-        else None,
-        "n": n,
-        "floor": float(floor.mean()) if len(floor) else None,
-        "identical": int(np.isinf(values).sum()),
-    }
+    ci = None
+    if len(finite):
+        source = resampling.rng("mean")
+        ci = mean_interval(finite, units[is_finite], resampling.n, source)
+    return Metric(
+        value=float(finite.mean()) if len(finite) else None,
+        ci=ci,
+        n=n,
+        floor=float(floor.mean()) if len(floor) else None,
+        identical=int(np.isinf(values).sum()),
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from latentdrift.evaluate.statistics.bootstrap import (
     mean_interval,
     units_of,
 )
+from latentdrift.evaluate.statistics.results import Interval, Metric
 from latentdrift.resampling import Resampling
 
 
@@ -68,7 +68,7 @@ class Repeats:
         ) | self.itself(rows, columns)
         return result
 
-    def recognised(self, index: np.ndarray, resampling: Resampling) -> dict[str, Any]:
+    def recognised(self, index: np.ndarray, resampling: Resampling) -> Metric:
         """Rank-1 accuracy: share of queries whose nearest other image is of the same patient.
 
         The floor is the accuracy of a random choice. The interval resamples patients.
@@ -80,20 +80,15 @@ class Repeats:
         hits = (self.patients[index] == self.patients[self.query]).astype(float)
         units = groups(len(hits), list(self.patients[self.query]))
         itself = _times(self.pictures)[self.query]
-        return {
-            "value": float(hits.mean()),
-            "ci": _within(mean_interval(hits, units, resampling.n, resampling.rng("recognised"))),
-            "n": {
-                "real": len(hits),
-                "patients": int(units.max()) + 1,
-                "gallery": len(self.patients),
-            },
-            "floor": float(
-                (
-                    (_times(self.patients)[self.query] - itself) / (len(self.patients) - itself)
-                ).mean()
-            ),
-        }
+        others = _times(self.patients)[self.query] - itself
+        ci = mean_interval(hits, units, resampling.n, resampling.rng("recognised"))
+        patients = int(units.max()) + 1
+        return Metric(
+            value=float(hits.mean()),
+            ci=_within(ci),
+            n={"real": len(hits), "patients": patients, "gallery": len(self.patients)},
+            floor=float((others / (len(self.patients) - itself)).mean()),
+        )
 
 
 def repeats(real: EvaluationImages, train: EvaluationImages) -> Repeats | None:
@@ -128,7 +123,7 @@ def closer(
     held_out: np.ndarray,
     units: tuple[np.ndarray, np.ndarray],
     resampling: Resampling,
-) -> dict[str, Any]:
+) -> Metric:
     """Share of synthetic images that are nearer to a training image than a visit is to another
     visit of the same patient.
 
@@ -141,8 +136,8 @@ def closer(
         resampling: Resamples behind the interval.
 
     Returns:
-        A metric; value: the share of pairs of a synthetic picture and a repeat visit, ties counted
-        half; floor: the same for held-out patients.
+        Share of pairs of a synthetic picture and a repeat visit, ties counted half; floor: the same
+        for held-out patients.
     """
     known = held_out[np.isfinite(held_out)]
     even = np.ones(len(own))
@@ -156,12 +151,12 @@ def closer(
         )
     ]
     enough = min(len(np.unique(part)) for part in units) >= FEWEST
-    return {
-        "value": value,
-        "ci": _within(interval(value, again)) if enough else None,
-        "n": {"synthetic": len(synthetic), "repeat visits": len(own)},
-        "floor": float(_share_below(own, even, known).mean()) if len(known) else None,
-    }
+    return Metric(
+        value=value,
+        ci=_within(interval(value, again)) if enough else None,
+        n={"synthetic": len(synthetic), "repeat visits": len(own)},
+        floor=float(_share_below(own, even, known).mean()) if len(known) else None,
+    )
 
 
 def recognition(
@@ -172,7 +167,7 @@ def recognition(
     spaces: Mapping[str, Vectors],
     *,
     resampling: Resampling,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Metric]:
     """Recognition of repeat visits by each measure, and nearness of synthetic images against it;
     nothing without repeat visits.
 
@@ -186,7 +181,7 @@ def recognition(
     if again is None:
         return {}
     units = units_of(synthetic), groups(len(again.query), list(again.patients[again.query]))
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for label, vectors in spaces.items():
         assert vectors.train is not None
         sets = vectors.real[again.query], vectors.real, vectors.train
@@ -217,6 +212,6 @@ def _share_below(own: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np
     return result
 
 
-def _within(ends: list[float] | None) -> list[float] | None:
+def _within(ends: Interval | None) -> Interval | None:
     """An interval of a share."""
     return None if ends is None else [max(0.0, ends[0]), min(1.0, ends[1])]

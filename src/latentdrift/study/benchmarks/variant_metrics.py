@@ -18,6 +18,7 @@ from latentdrift.resampling import Resampling
 from latentdrift.study.benchmarks.benchmark import Bench
 
 KINDS = ("frechet", "kid")  # rows of DISTANCES that a variant is judged by
+PARTS = {"value", "ci", "floor", "matched"}  # of each distance, as the files of a bench hold them
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ class Judge:
                     whose=whose,
                     resampling=Resampling(self.resamples, seed),
                 )
-                metrics[f"{kind}_{name}"] = {
-                    part: judged.get(part) for part in ("value", "ci", "floor", "matched")
-                }
+                metrics[f"{kind}_{name}"] = judged.model_dump(include=PARTS)
         return metrics
 
 

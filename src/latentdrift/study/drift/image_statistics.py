@@ -13,9 +13,9 @@ import torch
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.features.features import Space, load_features
 from latentdrift.evaluate.metrics import distribution_metrics
+from latentdrift.evaluate.metrics.distribution_metrics import DistanceMetric
 from latentdrift.evaluate.metrics.intensity_metrics import INTENSITIES
 from latentdrift.evaluate.statistics import bootstrap
-from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.model.base import Base
 from latentdrift.resampling import Resampling
 
@@ -30,12 +30,6 @@ DISTANCES: dict[str, distribution_metrics.Distance] = {
     name: row.distance for name, row in INTENSITIES.items()
 } | {"kid": distribution_metrics.DISTANCES["kid"]}
 DECIDES = next(iter(DISTANCES))
-
-
-class DistanceMetric(Metric):
-    """Distance between real and synthetic images, with its interval and floor."""
-
-    value: int | float
 
 
 @dataclass(frozen=True)
@@ -166,10 +160,8 @@ def compare(
         Row of DISTANCES -> metric.
     """
     return {
-        name: DistanceMetric.model_validate(
-            distribution_metrics.judge(
-                row, real[name], synthetic[name], patients, resampling=resampling
-            )
+        name: distribution_metrics.judge(
+            row, real[name], synthetic[name], patients, resampling=resampling
         )
         for name, row in DISTANCES.items()
     }

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.errors import ResourceError
+from latentdrift.evaluate.metrics.distribution_metrics import DistanceMetric
 from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 from latentdrift.storage import Results, written
-from latentdrift.study.drift.image_statistics import DistanceMetric, Numbers, compare
+from latentdrift.study.drift.image_statistics import Numbers, compare
 from latentdrift.study.worker_processes import run_in_processes
 
 Draw = Callable[[float], tuple[np.ndarray, Numbers]]
