@@ -93,7 +93,7 @@ def test_generate_follows_the_table_and_labels_what_it_made(study: Path, tmp_pat
     real = Cohort.load(study / "cohort").rows("train")
     assert list(made.table["age"]) == list(real["age"])[:5]
     assert list(made.table["diagnosis"]) == list(real["diagnosis"])[:5]
-    assert made.info["synthetic"] is True
+    assert made.info.synthetic is True
     assert "Synthetic" in Image.open(tmp_path / "made" / "images" / "000000.png").text
     assert made.stored(made.table.iloc[0].to_dict()).ndim == 2  # a grey cohort gives grey pictures
     assert all("year old" in prompt for prompt in made.table["prompt"])

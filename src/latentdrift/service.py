@@ -130,7 +130,9 @@ def import_(options: config.ImportOptions, quiet: bool = False) -> Result:
         log.info(line)
     return {
         "cohort": str(options.out),
-        **{name: cohort.info[name] for name in ("images", "patients", "splits")},
+        "images": cohort.info.images,
+        "patients": cohort.info.patients,
+        "splits": cohort.info.splits,
         "example prompt": _example_prompt(cohort),
     }
 
@@ -527,7 +529,8 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
 
     cohort = Cohort.load(options.real)
     size = image_sets.native_size(options.synthetic)
-    origin = Cohort.load(options.synthetic).info if image_sets.is_cohort(options.synthetic) else {}
+    is_cohort = image_sets.is_cohort(options.synthetic)
+    origin = Cohort.load(options.synthetic).info if is_cohort else None
     if options.adapter is not None:
         scores.check(options.adapter, origin)
     request = Request(options, cohort)

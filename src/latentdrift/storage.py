@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from latentdrift.errors import LatentDriftError, OptionError, ResourceError
+
+SomeModel = TypeVar("SomeModel", bound=BaseModel)
 
 ASIDE = ".writing-"
 """Prefix of a file or folder while it is written. The suffix stays, because writers take the format
@@ -322,6 +324,20 @@ def held(out: Path) -> Iterator[None]:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
+def read_model(
+    path: Path, model: type[SomeModel], error: type[LatentDriftError], kind: str, cure: str
+) -> SomeModel:
+    """Read a JSON file as a model.
+
+    Args:
+        path, model, error, kind, cure: As of `read_document`.
+
+    Raises:
+        LatentDriftError: As `read_document`.
+    """
+    return _read_checked(path, model, error, kind, cure)[1]
+
+
 def read_document(
     path: Path, model: type[BaseModel], error: type[LatentDriftError], kind: str, cure: str
 ) -> dict[str, Any]:
@@ -341,11 +357,16 @@ def read_document(
         LatentDriftError: The file is missing, cannot be read, is damaged, or is something else; an
             `error`.
     """
+    return _read_checked(path, model, error, kind, cure)[0]
+
+
+def _read_checked(
+    path: Path, model: type[SomeModel], error: type[LatentDriftError], kind: str, cure: str
+) -> tuple[dict[str, Any], SomeModel]:
+    """Content of a JSON file, as it is and as a model."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        model.model_validate(content)
-        result: dict[str, Any] = content
-        return result
+        return content, model.model_validate(content)
     except FileNotFoundError:
         raise error(f"there is no {kind} at {path}; {cure}") from None
     except ValidationError as problem:

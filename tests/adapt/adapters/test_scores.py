@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from latentdrift.adapt.adapters import scores
+from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.report.report import scores_of
 from latentdrift.record import sha256
@@ -59,9 +60,14 @@ def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None
     )
 
 
+def drawn_by(*hashes: str) -> CohortInfo:
+    adapters = [{"sha256": one} for one in hashes]
+    return CohortInfo(format=1, describe="brain MRI", attributes={}, adapters=adapters)
+
+
 def test_images_of_another_adapter_give_it_no_scores(made: Path) -> None:
     own = sha256(made / "pytorch_lora_weights.safetensors")
-    scores.check(made.parent, {"adapters": [{"sha256": "0" * 64}, {"sha256": own}]})
-    scores.check(made, {})  # a folder of images, of which nobody knows what drew it
+    scores.check(made.parent, drawn_by("0" * 64, own))
+    scores.check(made, None)  # a folder of images, of which nobody knows what drew it
     with pytest.raises(OptionError, match="did not draw these images"):
-        scores.check(made, {"adapters": [{"sha256": "0" * 64}]})
+        scores.check(made, drawn_by("0" * 64))

@@ -490,8 +490,8 @@ def test_adapters_on_top_are_used_and_recorded(
         }
         for method, weight, name in parts
     ]
-    assert stack.info["adapters"] == told
-    assert alone.info["adapters"] == told[1:]
+    assert [adapter.model_dump() for adapter in stack.info.adapters] == told
+    assert [adapter.model_dump() for adapter in alone.info.adapters] == told[1:]
     assert record.read(stack.folder)["inputs"]["adapters"] == told
     weaker = draw(
         "lora", "weaker", also=(also[0].replace("0.6", "0.1"), also[1]), split="train", n=3

@@ -31,6 +31,7 @@ from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import latent_cache
 from latentdrift.adapt.training.batches.batches import Batches
 from latentdrift.adapt.training.setup.training_setup import job
+from latentdrift.attributes.specification import Attribute
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, CohortError, OptionError
@@ -141,7 +142,7 @@ def test_a_pair_is_the_later_picture_an_instruction_and_the_earlier_one(
 def test_a_caption_of_the_later_visit_is_the_instruction(cohort: Cohort, tmp_path: Path) -> None:
     notes = ["", "one year on", "ignored", "", *[f"note {row}" for row in range(4, 12)]]
     with changed(cohort, tmp_path / "noted", note=notes) as noted:
-        noted.info["kept"] = {"note": {"type": "category", "vocabulary": []}}
+        noted.info.kept["note"] = Attribute(type="category", vocabulary=[])
         said = [
             one.caption
             for one in of_pairs(noted, "train", fit_options(noted, caption="note"), "brain MRI")

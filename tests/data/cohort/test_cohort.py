@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from specs import rows_of
 
+from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, background, quantise, write_cohort
 from latentdrift.errors import CohortError, OptionError
 
@@ -103,9 +104,7 @@ def test_spreadsheets_run_no_cell_and_cells_come_back_as_they_were(tmp_path):
     assert written[:8] == [f"'{text}" for text in FORMULAS[:6]] + ["++", "-"]
     assert not any("\n" in cell or "\u202e" in cell for cell in written)
     assert cohort.table["note"].tolist() == [*FORMULAS[:9], "a b", "ab", "Zöe", "'tis"]
-    assert (
-        cohort.table["crp"].dropna().tolist() == [1.5] and cohort.info["kept"]["crp"]["high"] == 1.5
-    )
+    assert cohort.table["crp"].dropna().tolist() == [1.5] and cohort.info.kept["crp"].high == 1.5
 
 
 @pytest.mark.parametrize(
@@ -150,8 +149,8 @@ def test_attributes_have_types_words_and_units(cohort):
         "findings": {"type": "findings", "vocabulary": ["Mass", "No Finding", "Nodule"]},
         "diagnosis": {"type": "category", "vocabulary": ["dementia", "no dementia"]},
     }
-    assert cohort.info["kept"] == {"mmse": {"type": "number", "low": 12.5, "high": 30.0}}
-    assert cohort.info["note"] == "x" and cohort.info["splits"] == {
+    assert cohort.info.kept == {"mmse": Attribute(type="number", low=12.5, high=30.0)}
+    assert cohort.info.model_extra == {"note": "x"} and cohort.info.splits == {
         "train": 1,
         "validation": 1,
         "test": 1,
@@ -223,7 +222,7 @@ def test_synthetic_pictures_say_so(tmp_path):
     cohort = write_cohort(tmp_path / "c", items(), {"synthetic": True})
     with Image.open(cohort.folder / "images/000000.png") as picture:
         assert "Synthetic" in picture.info
-    assert cohort.info["synthetic"] is True
+    assert cohort.info.synthetic is True
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,17 @@ WHOLE = {
 
 
 def test_a_description_survives_a_round_trip():
-    info = CohortInfo.model_validate(WHOLE | {"from_a_later_version": [1]})
+    whole = WHOLE | {"split": {"by": "patient", "of_a_later_version": 1}, "a_later_part": [1]}
+    info = CohortInfo.model_validate(whole)
     assert info.attributes["age"] == Attribute(type="number", unit="years", low=18.0, high=96.0)
-    assert info.kept == {} and info.synthetic is None
-    back = info.model_dump(exclude_none=True)
-    assert back == WHOLE | {"kept": {}, "from_a_later_version": [1]}
+    assert info.kept == {} and info.synthetic is False and info.split.by == "patient"
+    assert info.model_dump(exclude_unset=True) == whole
+
+
+def test_parts_that_a_file_lacks_are_empty():
+    info = CohortInfo.model_validate(WHOLE)
+    assert (info.source.units, info.split.notes, info.table.cells) == ({}, [], {})
+    assert (info.rejected, info.warnings, info.adapters, info.gate) == ([], [], [], None)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +42,8 @@ def test_a_description_survives_a_round_trip():
         ({"attributes": {"age": {"type": "date"}}}, "attributes.age.type"),
         ({"images": 2.5}, "images"),
         ({"synthetic": "no"}, "synthetic"),
+        ({"source": {"units": ["HU"]}}, "source.units"),
+        ({"split": {"notes": "none"}}, "split.notes"),
     ],
 )
 def test_a_wrong_type_is_named(change, place):

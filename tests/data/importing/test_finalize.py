@@ -45,7 +45,7 @@ def test_pictures_that_use_little_of_their_number_format_are_named_with_the_cure
     )
     assert warning in summary(cohort.info, []) and warning in inspect(cohort).warnings
     shutil.rmtree(tmp_path / "cohort")
-    assert taken_from(tmp_path, window=window).info["warnings"] == []
+    assert taken_from(tmp_path, window=window).info.warnings == []
 
 
 def test_a_cohort_of_several_ct_windows_is_named_with_the_cure(tmp_path):
@@ -62,7 +62,7 @@ def test_a_cohort_of_several_ct_windows_is_named_with_the_cure(tmp_path):
         dicoms.saved(
             tmp_path / "in" / f"{name}.dcm", stored, Modality="CT", PatientID=name, **values
         )
-    (warning,) = taken_from(tmp_path).info["warnings"]
+    (warning,) = taken_from(tmp_path).info.warnings
     assert "The 3 CT images have 2 different windows" in warning and "`window=-160,239`" in warning
     shutil.rmtree(tmp_path / "cohort")
-    assert taken_from(tmp_path, window="-160,239").info["warnings"] == []
+    assert taken_from(tmp_path, window="-160,239").info.warnings == []

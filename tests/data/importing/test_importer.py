@@ -141,9 +141,9 @@ def test_every_file_is_taken_or_has_a_reason(cohort, messy):
     files = [
         path for path in messy.source.rglob("*") if path.is_file() and path.name != "liste.csv"
     ]
-    assert len(cohort.table) + len(cohort.info["rejected"]) == len(files)
-    assert cohort.info["rejected_by_reason"] == dict(Counter(reasons.values()).most_common())
-    assert [list(entry) for entry in cohort.info["rejected"]] == [["reason"]] * 7
+    assert len(cohort.table) + len(cohort.info.rejected) == len(files)
+    assert cohort.info.rejected_by_reason == dict(Counter(reasons.values()).most_common())
+    assert [list(entry.model_dump()) for entry in cohort.info.rejected] == [["reason"]] * 7
     said = summary(cohort.info, read_private(messy.out, "cells.csv"))
     assert said[0].startswith("Taken: 22 images of 11 patients (16 train,")
     assert (
@@ -156,7 +156,7 @@ def test_every_file_is_taken_or_has_a_reason(cohort, messy):
         "2 cells of age are left empty: 1 negative age ('-4' in row 23), 1 age is not a "
         "number ('alt' in row 24)."
     ) in said
-    assert cohort.info["table"]["cells"] == {"age": {"negative age": 1, "age is not a number": 1}}
+    assert cohort.info.table.cells == {"age": {"negative age": 1, "age is not a number": 1}}
 
 
 def test_the_table_is_understood(cohort):
@@ -169,7 +169,7 @@ def test_the_table_is_understood(cohort):
         "CR",
     )
     assert cohort.attributes["findings"].words == ["Erguss", "Stau", "o.B."]
-    assert set(cohort.attributes) == {"age", "sex", "findings"} and set(cohort.info["kept"]) == {
+    assert set(cohort.attributes) == {"age", "sex", "findings"} and set(cohort.info.kept) == {
         "score"
     }
     assert cohort.describe == "chest X-ray"
@@ -211,7 +211,7 @@ def test_nothing_that_identifies_is_in_the_cohort(cohort):
     text = everything_in(cohort.folder)
     for identity in ("CASE_", "Jörg", "Müller", "2000", "10.03"):
         assert identity not in text
-    assert "Name" in cohort.info["deidentification"]["columns_left_out"]
+    assert "Name" in cohort.info.deidentification.columns_left_out
 
 
 def test_the_mapping_lies_beside_and_only_its_owner_reads_it(cohort, messy):
@@ -331,7 +331,7 @@ def test_a_decoder_that_fails_in_any_way_stops_nothing(messy, monkeypatch):
     monkeypatch.setattr(image_readers, "read", failing)
     cohort = import_cohort(messy)
     assert len(cohort.table) == 20
-    assert cohort.info["rejected_by_reason"]["unreadable"] == 2
+    assert cohort.info.rejected_by_reason["unreadable"] == 2
 
 
 # --- other sources --------------------------------------------------------------------------------
@@ -350,9 +350,9 @@ def test_a_folder_per_class_without_patients(tmp_path):
         "label": {"type": "category", "vocabulary": ["cat scan", "dog"]}
     }
     assert cohort.table["patient"].isna().all()
-    assert cohort.info["split"]["by"] == "near-duplicate group"
-    assert cohort.info["split"]["stratified_by"] == "label"
-    assert cohort.info["split"]["notes"][0].startswith(
+    assert cohort.info.split.by == "near-duplicate group"
+    assert cohort.info.split.stratified_by == "label"
+    assert cohort.info.split.notes[0].startswith(
         "No image has a patient id. The split is by groups: all 26 images form 24,"
     )
     assert cohort.rows("test")["label"].nunique() == 2
@@ -368,7 +368,7 @@ def test_one_folder_of_pictures_without_anything(tmp_path):
     save(tmp_path / "in" / "a.png", scan(0))
     cohort = import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
     assert cohort.attributes == {} and len(cohort.table) == 1
-    assert len(cohort.info["split"]["notes"]) == 3  # no ids; validation and test are empty
+    assert len(cohort.info.split.notes) == 3  # no ids; validation and test are empty
 
 
 def dicom(path: Path, patient: str, date: str, number: int) -> None:
@@ -410,9 +410,9 @@ def test_a_dicom_tree_meets_its_table_by_patient_and_date(tmp_path):
     assert cohort.table["stage"].tolist() == ["I", "II", "III"]
     assert cohort.table["days"].tolist() == [0, 51, 0]
     assert cohort.table["visit"].tolist() == ["1", "2", "1"]
-    assert cohort.info["rejected_by_reason"] == {"no row in the table": 1}
-    assert cohort.info["table"]["rows_without_file"] == 1
-    assert "kvp" in {name.lower() for name in cohort.info["kept"]}
+    assert cohort.info.rejected_by_reason == {"no row in the table": 1}
+    assert cohort.info.table.rows_without_file == 1
+    assert "kvp" in {name.lower() for name in cohort.info.kept}
     assert cohort.describe == "CT scan"
     assert cohort.table["view"].tolist() == ["axial"] * 3
     text = everything_in(cohort.folder)
@@ -448,7 +448,7 @@ def test_volumes_give_a_slice_and_say_their_plane(tmp_path):
     )
     assert cohort.table["view"].tolist() == ["axial", "axial"]
     assert cohort.table[["row_mm", "col_mm"]].to_numpy().tolist() == [[2, 1], [2, 1]]
-    assert cohort.info["rejected_by_reason"] == {"4-D": 1}
+    assert cohort.info.rejected_by_reason == {"4-D": 1}
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -552,10 +552,10 @@ def test_oasis2_goes_in_with_one_command(tmp_path):
         ImportOptions(source=DATA / "oasis2", out=tmp_path / "c", preset="oasis2", plane="axial")
     )
     assert len(cohort.table) == 243 and cohort.table["patient"].nunique() == 100
-    assert cohort.info["rejected_by_reason"] == {"other plane": 246}
-    assert cohort.info["table"]["rows_without_file"] == 3
+    assert cohort.info.rejected_by_reason == {"other plane": 246}
+    assert cohort.info.table.rows_without_file == 3
     assert set(cohort.attributes["diagnosis"].words) == {"dementia", "no dementia"}
-    assert set(cohort.info["kept"]) == {"group", "nwbv", "mmse"}
+    assert set(cohort.info.kept) == {"group", "nwbv", "mmse"}
     assert cohort.table["age"].between(60, 98).all() and set(cohort.table["view"]) == {"axial"}
     assert "OAS2" not in everything_in(cohort.folder)
     assert cohort.table.groupby("patient")["split"].nunique().max() == 1
@@ -578,7 +578,7 @@ def test_the_nih_sample_goes_in_with_one_command(tmp_path):
         ImportOptions(source=DATA / "nih1000", out=tmp_path / "c", preset="nih-chestxray14")
     )
     assert len(cohort.table) == 708 and cohort.table["patient"].nunique() == 179
-    assert cohort.info["rejected"] == []
+    assert cohort.info.rejected == []
     assert len(cohort.attributes["findings"].words) == 15
     assert set(cohort.table["view"]) == {"AP", "PA"}
 
@@ -602,7 +602,7 @@ def test_the_official_nih_table_is_understood(tmp_path):
         "0",
         "PA",
     )
-    assert cohort.info["table"]["rows_without_file"] == 1 and cohort.info["table"]["cells"] == {}
+    assert cohort.info.table.rows_without_file == 1 and cohort.info.table.cells == {}
 
 
 @needs_data
@@ -613,7 +613,7 @@ def test_a_dicom_tree_goes_in_and_one_plane_of_it_can_be_asked_for(tmp_path):
     axial = import_cohort(
         ImportOptions(source=DATA / "ct-dicom", out=tmp_path / "axial", plane="axial")
     )
-    assert set(axial.table["view"]) == {"axial"} and axial.info["rejected_by_reason"] == {
+    assert set(axial.table["view"]) == {"axial"} and axial.info.rejected_by_reason == {
         "other plane": 20
     }
     assert not any(
@@ -627,7 +627,7 @@ def test_a_class_folder_of_brain_tumours_goes_in(tmp_path):
     cohort = import_cohort(
         ImportOptions(source=DATA / "brain-tumour", out=tmp_path / "c", preset="imagefolder")
     )
-    assert len(cohort.table) == 581 and cohort.info["rejected_by_reason"] == {"duplicate": 19}
+    assert len(cohort.table) == 581 and cohort.info.rejected_by_reason == {"duplicate": 19}
     assert cohort.attributes["label"].words == [
         "glioma",
         "meningioma",
@@ -669,8 +669,7 @@ def test_compressed_volumes_that_end_early_are_truncated(tmp_path):
     cohort = import_cohort(ImportOptions(source=tmp_path, out=tmp_path / "out"))
     assert len(cohort.table) == 1
     assert [
-        entry["reason"] in ("truncated", "damaged", "not an image")
-        for entry in cohort.info["rejected"]
+        entry.reason in ("truncated", "damaged", "not an image") for entry in cohort.info.rejected
     ] == [True, True]
 
 
@@ -693,7 +692,7 @@ def test_a_blank_picture_is_refused_by_name_and_the_others_are_taken(tmp_path):
             **window,
         )
     cohort = taken_from(tmp_path)
-    assert len(cohort.table) == 1 and cohort.info["rejected_by_reason"] == {"blank": 1}
+    assert len(cohort.table) == 1 and cohort.info.rejected_by_reason == {"blank": 1}
     assert "white.dcm" in (tmp_path / "cohort-private" / "rejected.csv").read_text()
 
 
@@ -707,6 +706,6 @@ def test_objects_that_are_no_scans_are_left_out_unless_asked_for(tmp_path):
             **values,
         )
     cohort = taken_from(tmp_path)
-    assert len(cohort.table) == 1 and cohort.info["rejected_by_reason"] == {"localizer": 1}
+    assert len(cohort.table) == 1 and cohort.info.rejected_by_reason == {"localizer": 1}
     shutil.rmtree(tmp_path / "cohort")
     assert len(taken_from(tmp_path, include=("localizer",)).table) == 2

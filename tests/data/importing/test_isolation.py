@@ -145,7 +145,7 @@ def running(pid):
 
 def taken(source, **options):
     cohort = import_cohort(ImportOptions(source=source, out=source.with_name("cohort"), **options))
-    return len(cohort.table), cohort.info["rejected_by_reason"]
+    return len(cohort.table), cohort.info.rejected_by_reason
 
 
 def test_an_import_goes_on_after_a_hanging_file(source, monkeypatch):

@@ -4,7 +4,6 @@ stays outside of a cohort."""
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,7 @@ def test_no_age_costs_a_picture(tmp_path: Path, map_text: str) -> None:
     )
     read = [ages[f"{number}.png"] for number in range(len(AGES))]
     assert [None if np.isnan(age) else age for age in read] == list(AGES.values())
-    assert cohort.info["table"]["cells"] == {
+    assert cohort.info.table.cells == {
         "age": {"age out of range": 1, "age is a range": 1, "negative age": 1}
     }
     assert [(row["where"], row["cell"]) for row in private(tmp_path, "cells.csv")] == [
@@ -138,7 +137,7 @@ def test_ids_that_differ_by_case_or_blanks_are_one_patient_in_one_split(tmp_path
     cohort = brought(tmp_path, "file,patient\n" + "\n".join(rows) + "\n")
     assert cohort.table["patient"].nunique() == 6
     assert cohort.table.groupby("patient")["split"].nunique().max() == 1
-    assert cohort.info["split"]["notes"] == [
+    assert cohort.info.split.notes == [
         (
             "The ids of 6 patients are written in several ways (case, blanks); each counts "
             "as one patient."
@@ -168,7 +167,7 @@ def test_rows_that_say_the_same_are_one_and_findings_are_joined(tmp_path: Path) 
         files=5,
     )
     assert cohort.table["findings"].tolist() == ["Normal", "Mass|Edema", "Normal"]
-    assert cohort.info["rejected_by_reason"] == {
+    assert cohort.info.rejected_by_reason == {
         "its rows differ in patient": 1,
         "no row in the table": 1,
     }
@@ -176,8 +175,8 @@ def test_rows_that_say_the_same_are_one_and_findings_are_joined(tmp_path: Path) 
         private(tmp_path, "rejected.csv")[0]["sentence"]
         == "rows 8, 9 are of one picture and differ in patient"
     )
-    assert cohort.info["table"]["rows_without_file"] == 1
-    assert cohort.info["table"]["findings_joined"] == 1
+    assert cohort.info.table.rows_without_file == 1
+    assert cohort.info.table.findings_joined == 1
 
 
 def test_merged_cells_of_a_workbook_keep_the_patient(tmp_path: Path) -> None:
@@ -223,8 +222,8 @@ def test_rows_that_a_map_leaves_out_take_no_pictures(tmp_path: Path) -> None:
     cohort = brought(tmp_path, text, map_text)
     assert cohort.table["age"].tolist() == [50, 70, 71]
     assert (
-        cohort.info["rejected_by_reason"]
-        == cohort.info["table"]["rows_rejected"]
+        cohort.info.rejected_by_reason
+        == cohort.info.table.rows_rejected
         == {"left out by keep_rows": 1}
     )
     plan = survey(
@@ -325,7 +324,7 @@ def test_nothing_of_a_path_is_in_a_cohort(tmp_path: Path) -> None:
     (folder / "NOBODY^JANE_3.dcm").write_bytes((folder / "NOBODY^JANE_0.dcm").read_bytes()[:3000])
     (folder / "4711-22 report.txt").write_text("x")
     cohort = import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "c"))
-    assert len(cohort.table) == 3 and len(cohort.info["rejected"]) == 2
+    assert len(cohort.table) == 3 and len(cohort.info.rejected) == 2
     text = "".join(
         path.read_text() for path in (cohort.folder / "metadata.csv", cohort.folder / "cohort.json")
     )
@@ -366,7 +365,7 @@ def test_a_date_that_is_kept_by_name_is_not_called_removed(tmp_path: Path) -> No
     kept = import_cohort(
         ImportOptions(source=tmp_path / "in", out=tmp_path / "c", keep=("StudyDate", "SOPClassUID"))
     )
-    said = kept.info["deidentification"]["dates"]
+    said = kept.info.deidentification.dates
     assert said == (
         "removed, except these, kept by name: StudyDate; days since the patient's first "
         "scan are kept"
@@ -374,8 +373,7 @@ def test_a_date_that_is_kept_by_name_is_not_called_removed(tmp_path: Path) -> No
     assert "20040119" in (kept.folder / "metadata.csv").read_text()
     plain = import_cohort(ImportOptions(source=tmp_path / "in", out=tmp_path / "d"))
     assert (
-        plain.info["deidentification"]["dates"]
-        == "removed; days since the patient's first scan are kept"
+        plain.info.deidentification.dates == "removed; days since the patient's first scan are kept"
     )
 
 
@@ -387,7 +385,7 @@ def test_a_map_that_names_a_patient_or_a_date_does_not_carry_them_into_the_cohor
         "[NOBODY]}\n"
     )
     cohort = brought(tmp_path, "file,who\n0.png,NOBODY\n", map_text)
-    text = json.dumps(cohort.info) + (cohort.folder / "metadata.csv").read_text()
+    text = cohort.info.model_dump_json() + (cohort.folder / "metadata.csv").read_text()
     assert "NOBODY" not in text and "2011" not in text
 
 
@@ -398,7 +396,7 @@ def test_a_header_field_that_repeats_the_patient_is_left_empty(tmp_path: Path) -
         ImportOptions(source=tmp_path / "in", out=tmp_path / "c", keep=("StudyDescription",))
     )
     assert cohort.table["StudyDescription"].tolist() == [None, "follow-up"]
-    assert cohort.info["table"]["cells"] == {"StudyDescription": {"repeats the patient's id": 1}}
+    assert cohort.info.table.cells == {"StudyDescription": {"repeats the patient's id": 1}}
 
 
 def test_a_sheet_without_a_workbook_is_refused(tmp_path: Path) -> None:

@@ -3,23 +3,60 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
-from latentdrift.data.importing.staging import Staging, staging_folder
+from latentdrift.data.importing.staging import (
+    StagedFile,
+    StagedImage,
+    Staging,
+    staging_folder,
+)
 
 
 def stage(staging: Staging, name: str) -> None:
     """Write a picture's pixels, and record its file."""
     staging.pixels(f"{name}.png").write_bytes(name.encode())
-    staging.record(f"{name}.dcm", {"images": [{"png": f"{name}.png"}]})
+    staging.record(f"{name}.dcm", staged(name))
+
+
+def staged(name: str) -> StagedFile:
+    """One slice of a file, with everything that a header can say."""
+    image = StagedImage(
+        png=f"{name}.png",
+        sha256="0" * 64,
+        window=(-1000.0, 400.0),
+        extent=(-1024.0, 812.5),
+        spacing=(0.5, 0.75),
+        unit="HU",
+        kind="dicom",
+        plane="axial",
+        frame=3,
+        notes=("lossy",),
+        header={"age": 58.5, "view": "axial", "patient": "AB-01", "date": "2011-04-03"},
+    )
+    return StagedFile((image,), stamp=(1024, 1_700_000_000))
 
 
 def test_finished_files_come_back_under_the_same_key_alone(tmp_path: Path) -> None:
     out = tmp_path / "cohort"
     stage(Staging.open(out, "key"), "a")
-    assert Staging.open(out, "key").done == {"a.dcm": {"images": [{"png": "a.png"}]}}
+    assert Staging.open(out, "key").done == {"a.dcm": staged("a")}
     anew = Staging.open(out, "another key")
     assert anew.done == {} and not anew.pixels("a.png").exists()
+
+
+def test_a_refused_file_comes_back_with_its_reason(tmp_path: Path) -> None:
+    refused = StagedFile(reason="truncated", sentence="a.dcm ends early", stamp=(7, 8))
+    Staging.open(tmp_path / "cohort", "key").record("a.dcm", refused)
+    assert Staging.open(tmp_path / "cohort", "key").done == {"a.dcm": refused}
+
+
+def test_the_identity_is_that_of_the_header() -> None:
+    (image,) = staged("a").images
+    assert (image.patient, image.date) == ("AB-01", "2011-04-03")
+    unknown = replace(image, header={"patient": None, "date": None})
+    assert (unknown.patient, unknown.date) == (None, None)
 
 
 def test_a_line_that_was_cut_off_and_a_file_without_pixels_do_not_count(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from latentdrift.service import run
 
 def taken(source, **options):
     cohort = import_cohort(ImportOptions(source=source, out=source.with_name("cohort"), **options))
-    return len(cohort.table), cohort.info["rejected_by_reason"]
+    return len(cohort.table), cohort.info.rejected_by_reason
 
 
 def test_links_that_lead_nowhere_or_out_are_listed(source, tmp_path):

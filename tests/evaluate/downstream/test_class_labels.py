@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from tiny import tiny_cohort
 
+from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.downstream.class_labels import Classes
@@ -30,11 +32,8 @@ def test_classes_are_named_as_the_cohort_spells_them(cohort: Cohort) -> None:
     assert (
         str(Classes.of(cohort, None)) == "diagnosis=dementia"
     )  # the first category of two values but sex
-    alone = Cohort(
-        cohort.folder,
-        cohort.table,
-        {**cohort.info, "attributes": {"sex": cohort.info["attributes"]["sex"]}},
-    )
+    sex_alone = cohort.info.model_copy(update={"attributes": {"sex": cohort.attributes["sex"]}})
+    alone = replace(cohort, info=sex_alone)
     assert str(Classes.of(alone, None)) == "sex=F"
     assert str(Classes.of(cohort, "Diagnosis")) == "diagnosis=dementia"
     assert str(Classes.of(cohort, "diagnosis=No Dementia")) == "diagnosis=no dementia"
@@ -50,8 +49,10 @@ def test_classes_are_named_as_the_cohort_spells_them(cohort: Cohort) -> None:
 
 def test_findings_are_one_against_the_rest(cohort: Cohort) -> None:
     table = cohort.table.assign(findings=["No Finding", "Effusion|Nodule", "Nodule"] * 10)
-    spec = {"findings": {"type": "findings", "vocabulary": ["Effusion", "No Finding", "Nodule"]}}
-    chests = Cohort(cohort.folder, table, {**cohort.info, "attributes": spec})
+    words = ["Effusion", "No Finding", "Nodule"]
+    spec = {"findings": Attribute(type="findings", vocabulary=words)}
+    info = cohort.info.model_copy(update={"attributes": spec})
+    chests = replace(cohort, table=table, info=info)
     assert str(Classes.of(chests, "findings=effusion")) == "findings=Effusion"
     assert Classes("findings", "Effusion").labels(table).sum() == 10
     with pytest.raises(

@@ -192,7 +192,8 @@ def test_a_cohort_without_training_images_teaches_nobody(folders: Path, tmp_path
 
 def test_swapped_sets_are_refused_before_anything_is_read(folders: Path, tmp_path: Path) -> None:
     cohort = Cohort.load(folders / "real")
-    swapped = replace(cohort, table=cohort.table.iloc[:0], info=cohort.info | {"synthetic": True})
+    info = cohort.info.model_copy(update={"synthetic": True})
+    swapped = replace(cohort, table=cohort.table.iloc[:0], info=info)
     with pytest.raises(
         CohortError, match=r"test split .* is empty .*`real` and `synthetic` may be swapped"
     ):

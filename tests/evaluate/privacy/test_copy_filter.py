@@ -117,7 +117,7 @@ def test_copies_are_set_apart_and_said(
 def test_the_gate_is_noted_without_naming_anybody(study: Path, tmp_path: Path) -> None:
     generate(study, tmp_path / "made")
     cohort = Cohort.load(study / "cohort")
-    noted = Cohort.load(tmp_path / "made").info["gate"]
+    noted = Cohort.load(tmp_path / "made").info.gate
     assert noted == record.read(tmp_path / "made")["results"]["gate"]
     assert (
         noted["cohort"] == cohort.fingerprint
@@ -173,9 +173,9 @@ def test_nothing_changes_where_there_are_no_copies(study: Path, tmp_path: Path) 
         and not (tmp_path / "gated-quarantine").exists()
     )
     assert record.outputs(tmp_path / "gated") == record.outputs(tmp_path / "plain")
-    assert Cohort.load(tmp_path / "gated").info["gate"]["quarantined"] == 0
+    assert Cohort.load(tmp_path / "gated").info.gate["quarantined"] == 0
     plain = Cohort.load(tmp_path / "plain").info
-    assert plain["gate"] is None and "--gate COHORT" in gate_advice(plain)[0]
+    assert plain.gate is None and "--gate COHORT" in gate_advice(plain)[0]
     assert not gate_advice(Cohort.load(tmp_path / "gated").info) and not gate_advice(
         Cohort.load(study / "cohort").info
     )
@@ -211,7 +211,7 @@ def test_another_cohort_is_told_from_the_adapters_own(
     other = tiny_cohort(tmp_path / "other")
     generate(study, tmp_path / "made", gate=other, n=1)
     assert any("trained on another cohort" in message for message in caplog.messages)
-    assert Cohort.load(tmp_path / "made").info["gate"]["matches"] is False
+    assert Cohort.load(tmp_path / "made").info.gate["matches"] is False
     cohort = Cohort.load(other)
     for trained_on, words in (
         ((), "does not say"),

@@ -10,7 +10,7 @@ from latentdrift.adapt.adapters.checkpoint_reader import PICKLES
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.errors import AdapterError, OptionError
 from latentdrift.model.adapter_info import FORMAT, AdapterFile, AdapterInfo, AdapterReference
-from latentdrift.storage import read_document
+from latentdrift.storage import read_model
 
 NAME = "adapter.json"
 
@@ -61,9 +61,7 @@ def read(path: Path | str) -> AdapterInfo:
     """
     folder = locate(path)
     cure = "copy the adapter again from where it was made"
-    info = AdapterFile.model_validate(
-        read_document(folder / NAME, AdapterFile, AdapterError, "adapter", cure)
-    )
+    info = read_model(folder / NAME, AdapterFile, AdapterError, "adapter", cure)
     if info.format != FORMAT:
         raise AdapterError(
             f"the adapter {folder} has format {info.format}; this latentdrift reads {FORMAT}: "

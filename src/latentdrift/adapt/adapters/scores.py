@@ -8,19 +8,19 @@ from typing import Any
 
 from latentdrift.adapt.adapters import adapter_files, model_card
 from latentdrift.adapt.methods.methods import METHODS
+from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.errors import OptionError
 from latentdrift.model.adapter_info import ScoresInfo
 from latentdrift.record import sha256
 from latentdrift.storage import write_text
 
 
-def check(path: Path, synthetic: Mapping[str, Any]) -> None:
+def check(path: Path, synthetic: CohortInfo | None) -> None:
     """Check that scores of a set can be written into an adapter.
 
     Args:
         path: Adapter or run folder.
-        synthetic: Content of cohort.json of the set; empty for a folder of images of unknown
-            origin.
+        synthetic: cohort.json of the set; None for a folder of images of unknown origin.
 
     Raises:
         AdapterError: There is no adapter, or it is damaged.
@@ -28,7 +28,7 @@ def check(path: Path, synthetic: Mapping[str, Any]) -> None:
     """
     folder = adapter_files.locate(path)
     info = adapter_files.read(folder)
-    hashes = [part.get("sha256") for part in synthetic.get("adapters", ())]
+    hashes = [adapter.sha256 for adapter in synthetic.adapters] if synthetic else []
     own = sha256(METHODS[str(info.method)].file_in(folder))
     if hashes and own not in hashes:
         raise OptionError(

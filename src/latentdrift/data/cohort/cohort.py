@@ -38,7 +38,7 @@ from latentdrift.data.tables.tables import clean
 from latentdrift.display import notebook
 from latentdrift.display.counting import count
 from latentdrift.errors import CohortError, unknown
-from latentdrift.storage import folder_written, path_of, read_document, write_text
+from latentdrift.storage import folder_written, path_of, read_model, write_text
 
 FORMAT = 1
 """Version of what lies on disk; it changes when an older latentdrift could not read it."""
@@ -79,7 +79,7 @@ class Cohort:
 
     folder: Path
     table: pd.DataFrame
-    info: dict[str, Any]
+    info: CohortInfo
 
     @classmethod
     def load(cls, folder: Path | str) -> Cohort:
@@ -97,7 +97,7 @@ class Cohort:
         info = _read_info(folder)
         if not (folder / "metadata.csv").is_file():
             raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
-        described = _attributes(info, "attributes", "kept")
+        described = info.attributes | info.kept
         table = _read_table(folder, [name for name in described if described[name].is_number])
         lost = [name for name in table["file_name"] if not member(folder, name).is_file()]
         if lost:
@@ -129,15 +129,15 @@ class Cohort:
         patients = self.table["patient"].nunique()
         return f"{count(len(self.table), 'image')} of {count(patients, 'patient')}"
 
-    @cached_property
+    @property
     def attributes(self) -> dict[str, Attribute]:
         """Attributes that can stand in a prompt, by name."""
-        return _attributes(self.info, "attributes")
+        return self.info.attributes
 
-    @cached_property
+    @property
     def described_columns(self) -> dict[str, Attribute]:
         """Attributes that can stand in a prompt, and the metadata beside them, by name."""
-        return _attributes(self.info, "attributes", "kept")
+        return self.info.attributes | self.info.kept
 
     @property
     def texts(self) -> list[str]:
@@ -151,13 +151,12 @@ class Cohort:
     @property
     def warnings(self) -> list[str]:
         """Warnings of the import on all images together."""
-        return list(self.info.get("warnings", []))
+        return list(self.info.warnings)
 
     @property
     def describe(self) -> str:
         """Description of the images in prompts: "brain MRI"."""
-        result: str = self.info["describe"]
-        return result
+        return self.info.describe
 
     @cached_property
     def fingerprint(self) -> str:
@@ -461,22 +460,12 @@ def check_free(out: Path) -> None:
         )
 
 
-def _attributes(info: Mapping[str, Any], *parts: str) -> dict[str, Attribute]:
-    """Attributes of parts of cohort.json, by name."""
-    return {
-        name: Attribute.model_validate(attribute)
-        for part in parts
-        for name, attribute in info.get(part, {}).items()
-    }
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    info = read_document(
-        folder / "cohort.json", CohortInfo, CohortError, "cohort", "import the cohort again"
-    )
-    if info["format"] != FORMAT:
+def _read_info(folder: Path) -> CohortInfo:
+    cure = "import the cohort again"
+    info = read_model(folder / "cohort.json", CohortInfo, CohortError, "cohort", cure)
+    if info.format != FORMAT:
         raise CohortError(
-            f"the cohort {folder} has format version {info['format']} and {FORMAT} is needed; "
+            f"the cohort {folder} has format version {info.format} and {FORMAT} is needed; "
             "import it again"
         )
     return info

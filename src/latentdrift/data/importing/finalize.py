@@ -18,11 +18,12 @@ from latentdrift.attributes.specification import Cell, ImageRow, as_number
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import COLUMNS, Cohort, write_tables
+from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.data.images.near_duplicates import near_duplicates
 from latentdrift.data.images.thumbnails import alike, groups, thumbnail
 from latentdrift.data.images.volume import MIDDLE
 from latentdrift.data.importing.import_plan import Plan
-from latentdrift.data.importing.staging import Staging
+from latentdrift.data.importing.staging import StagedImage, Staging
 from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.inspection.statistics import mixed, modalities
 from latentdrift.data.tables.cell_parsing import NOT_NAMED, Doubt, are_dates
@@ -64,7 +65,7 @@ class AcceptedPicture:
     """A picture that enters the cohort, still under its real identity."""
 
     file: str
-    staged: dict[str, Any]
+    staged: StagedImage
     rows: tuple[int, ...]
     """Rows of the table that belong to the image."""
     values: dict[str, Cell]
@@ -109,7 +110,7 @@ def publish(
     rows = []
     for position, (image, moment) in enumerate(zip(images, _moments(images), strict=True)):
         file_name = f"images/{position:06d}.png"
-        staging.place(image.staged["png"], folder / file_name)
+        staging.place(image.staged.png, folder / file_name)
         rows.append(
             _row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]}
         )
@@ -151,7 +152,7 @@ def _patients_table(spellings: Sequence[str], salt: str) -> PrivateTable:
 def _files_table(rows: Sequence[ImageRow], images: Sequence[AcceptedPicture]) -> PrivateTable:
     """Images of the cohort, by row of its table, and the files that they come from."""
     origins = [
-        (row["file_name"], readable(image.file), image.staged["frame"])
+        (row["file_name"], readable(image.file), image.staged.frame)
         for row, image in zip(rows, images, strict=True)
     ]
     return ("file_name", "file", "frame"), origins
@@ -188,40 +189,40 @@ def counted(refused: Iterable[Refusal]) -> str:
     )
 
 
-def summary(info: Mapping[str, Any], cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
+def summary(info: CohortInfo, cells: Sequence[Mapping[str, str]] = ()) -> list[str]:
     """Summarise an import in sentences.
 
     Args:
-        info: Content of cohort.json.
+        info: cohort.json.
         cells: Rows of the private cells.csv.
     """
-    shares = ", ".join(f"{number} {name}" for name, number in info["splits"].items())
-    people = f" of {count(info['patients'], 'patient')}" if info["patients"] else ""
-    sentences = [f"Taken: {count(info['images'], 'image')}{people} ({shares})."]
-    if info["rejected"]:
+    shares = ", ".join(f"{number} {name}" for name, number in info.splits.items())
+    people = f" of {count(info.patients, 'patient')}" if info.patients else ""
+    sentences = [f"Taken: {count(info.images, 'image')}{people} ({shares})."]
+    if info.rejected:
         reasons = ", ".join(
-            f"{number} {reason}" for reason, number in info["rejected_by_reason"].items()
+            f"{number} {reason}" for reason, number in info.rejected_by_reason.items()
         )
         sentences.append(
-            f"Not taken: {len(info['rejected'])} ({reasons}); each is listed in rejected.csv of "
+            f"Not taken: {len(info.rejected)} ({reasons}); each is listed in rejected.csv of "
             "the private folder."
         )
-    if info["table"]["rows_without_file"]:
+    table = info.table
+    if table.rows_without_file:
         sentences.append(
-            f"{info['table']['rows_without_file']} of {info['table']['rows']} rows of the table "
-            "have no file here."
+            f"{table.rows_without_file} of {table.rows} rows of the table have no file here."
         )
-    if info["table"]["findings_joined"]:
+    if table.findings_joined:
         sentences.append(
-            f"The findings of several rows were joined for {info['table']['findings_joined']} "
-            "images."
+            f"The findings of several rows were joined for {table.findings_joined} images."
         )
-    sentences += _read_ages(info["table"].get("ages_read", {}))
-    sentences += mixed(info["source"]["modalities"])
-    for name, reasons in info["table"]["cells"].items():
-        sentences += _doubtful(name, reasons, [cell for cell in cells if cell["column"] == name])
-    sentences += info["warnings"] + info["split"]["notes"]
-    return sentences + [f"{number} images: {note}." for note, number in info["notes"].items()]
+    sentences += _read_ages(table.ages_read)
+    sentences += mixed(info.source.modalities)
+    for column, by_reason in table.cells.items():
+        own = [cell for cell in cells if cell["column"] == column]
+        sentences += _doubtful(column, by_reason, own)
+    sentences += info.warnings + info.split.notes
+    return sentences + [f"{number} images: {note}." for note, number in info.notes.items()]
 
 
 def _read_ages(ages: Mapping[str, int]) -> list[str]:
@@ -240,9 +241,7 @@ def _read_ages(ages: Mapping[str, int]) -> list[str]:
 def _warnings(images: Sequence[AcceptedPicture], window: str | None) -> list[str]:
     """Sentences on odd intensities of all images together."""
     sentences = []
-    windows = Counter(
-        tuple(image.staged["window"]) for image in images if image.staged["unit"] == "HU"
-    )
+    windows = Counter(image.staged.window for image in images if image.staged.unit == "HU")
     if window is None and len(windows) > 1:
         examples = ", ".join(
             f"{low:g} to {high:g} ({number})" for (low, high), number in windows.most_common(4)
@@ -254,7 +253,7 @@ def _warnings(images: Sequence[AcceptedPicture], window: str | None) -> list[str
             f"means different densities; import them with one, such as `window={low:g},{high:g}`."
         )
     for full in (255.0, 65535.0):
-        tops = [image.staged["extent"][1] for image in images if _has_window(image, full)]
+        tops = [image.staged.extent[1] for image in images if _has_window(image, full)]
         if tops and 0 < max(tops) <= full / MUCH_UNUSED:
             share = max(tops) / full
             wide = 2 ** int(max(tops)).bit_length() - 1
@@ -269,7 +268,7 @@ def _warnings(images: Sequence[AcceptedPicture], window: str | None) -> list[str
 def _has_window(image: AcceptedPicture, full: float) -> bool:
     """Whether a picture's window is that of a number format, which says nothing of what was
     measured."""
-    return image.staged["kind"] == "raster" and tuple(image.staged["window"]) == (0.0, full)
+    return image.staged.kind == "raster" and image.staged.window == (0.0, full)
 
 
 def _doubtful(
@@ -300,8 +299,8 @@ def _doubtful(
 
 def _row(image: AcceptedPicture, salt: str) -> dict[str, Cell]:
     """A row of metadata.csv without identity: the patient under a pseudonym, no date."""
-    spacing = image.staged["spacing"] or (None, None)
-    low, high = image.staged["window"]
+    spacing = image.staged.spacing or (None, None)
+    low, high = image.staged.window
     return {
         **{name: value for name, value in image.values.items() if name != "date"},
         "patient": pseudonym(salt, image.patient) if image.patient else None,
@@ -309,7 +308,7 @@ def _row(image: AcceptedPicture, salt: str) -> dict[str, Cell]:
         "col_mm": spacing[1],
         "window_low": low,
         "window_high": high,
-        "sha256": image.staged["sha256"],
+        "sha256": image.staged.sha256,
     }
 
 
@@ -393,7 +392,7 @@ def _look_alike(staging: Staging, images: Sequence[AcceptedPicture]) -> list[str
     same fine structure."""
 
     def read(position: int) -> np.ndarray:
-        with Image.open(staging.pixels(images[position].staged["png"])) as picture:
+        with Image.open(staging.pixels(images[position].staged.png)) as picture:
             return np.asarray(picture)
 
     thumbnails = np.stack([thumbnail(read(position)) for position in range(len(images))])
@@ -458,8 +457,8 @@ def _account(
     return {
         "source": {
             "files": len(plan.files),
-            "kinds": dict(Counter(image.staged["kind"] for image in images)),
-            "units": dict(Counter(image.staged["unit"] for image in images)),
+            "kinds": dict(Counter(image.staged.kind for image in images)),
+            "units": dict(Counter(image.staged.unit for image in images)),
             "modalities": modalities(image.values.get("modality") for image in images),
             "plane": plan.plane,
             "position": options.position or MIDDLE,
@@ -496,7 +495,7 @@ def _account(
         "rejected": [{"reason": refusal.reason} for refusal in refused],
         "rejected_by_reason": dict(Counter(refusal.reason for refusal in refused).most_common()),
         "warnings": [*joined, *_warnings(images, plan.window)],
-        "notes": dict(Counter(note for image in images for note in image.staged["notes"])),
+        "notes": dict(Counter(note for image in images for note in image.staged.notes)),
     }
 
 

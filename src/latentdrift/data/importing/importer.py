@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort, quantise
 from latentdrift.data.images import image_readers, thumbnails
 from latentdrift.data.images.dicom.series import Series, read_series
-from latentdrift.data.images.image import Image
+from latentdrift.data.images.image import Image, Plane
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.volume import MIDDLE
 from latentdrift.data.importing import isolation
 from latentdrift.data.importing.finalize import AcceptedPicture, counted, publish
 from latentdrift.data.importing.import_plan import Plan, prepare, size_and_time
 from latentdrift.data.importing.row_matching import HeaderLinks
-from latentdrift.data.importing.staging import Staging
+from latentdrift.data.importing.staging import StagedFile, StagedImage, Staging
 from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.tables.cell_parsing import CellError, Doubt, parse_date, read_outright
 from latentdrift.data.tables.column_map import way_to_files
@@ -95,19 +95,22 @@ def read_files(
         progress: Called with (files done, all); None: not called.
     """
     wanted = [name for name in plan.files if plan.refusal(name) is None]
+    stamps = {name: _stamp(plan, name) for name in wanted}
     waiting = {
         name: stamp
-        for name in wanted
-        if staging.done.get(name, {}).get("stamp") != (stamp := _stamp(plan, name))
+        for name, stamp in stamps.items()
+        if name not in staging.done or staging.done[name].stamp != stamp
     }
     sizes = [(name, stamp[0]) for name, stamp in waiting.items()]
-    read = partial(_read_file, _Reading.of(plan, staging, options))
+    read = partial(_answer, _Reading.of(plan, staging, options))
     done = len(wanted) - len(waiting)
-    for name, result in isolation.each(read, sizes, options.workers):
-        if isinstance(result, isolation.Lost):
-            sentence = f"{plan.root / name}: {result.finding} ({result.reason})"
-            result = {"images": [], "reason": result.reason, "sentence": sentence}
-        staging.record(name, {"stamp": waiting[name], **result})
+    for name, answer in isolation.each(read, sizes, options.workers):
+        if isinstance(answer, isolation.Lost):
+            sentence = f"{plan.root / name}: {answer.finding} ({answer.reason})"
+            result = StagedFile(reason=answer.reason, sentence=sentence)
+        else:
+            result = StagedFile.from_dict(answer)
+        staging.record(name, replace(result, stamp=waiting[name]))
         done += 1
         if progress:
             progress(done, len(wanted))
@@ -119,54 +122,71 @@ class _Reading:
 
     root: Path
     pixels: Path
-    read_options: dict[str, Any]
-    """Arguments of `readers.read`."""
     volumes: Mapping[str, Series]
     """Volumes of the plan."""
+    plane: Plane | None
+    position: str
+    slab: float
+    window: str | None
+    keep: tuple[str, ...]
+    """Header fields that are kept by name."""
+    leave_out: tuple[str, ...]
+    """Kinds of DICOM objects that are not taken."""
 
     def images(self, name: str) -> list[Image]:
         """The pictures of a file, or of the series that it stands for."""
-        if name in self.volumes:
-            return read_series(self.root, self.volumes[name], **self.read_options)
-        return image_readers.read(self.root / name, **self.read_options)
+        read = (
+            partial(read_series, self.root, self.volumes[name])
+            if name in self.volumes
+            else partial(image_readers.read, self.root / name)
+        )
+        return read(
+            plane=self.plane,
+            position=self.position,
+            slab=self.slab,
+            window=self.window,
+            keep=self.keep,
+            leave_out=self.leave_out,
+        )
 
     @classmethod
     def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
-        read_options = {
-            "plane": plan.plane,
-            "position": options.position or MIDDLE,
-            "slab": options.slab,
-            "window": plan.window,
-        }
-        more = {"keep": plan.header_fields, "leave_out": plan.leave_out}
-        return cls(plan.root, staging.pixels(""), read_options | more, plan.volumes)
+        return cls(
+            plan.root,
+            staging.pixels(""),
+            plan.volumes,
+            plan.plane,
+            options.position or MIDDLE,
+            options.slab,
+            plan.window,
+            plan.header_fields,
+            plan.leave_out,
+        )
 
 
-def _read_file(reading: _Reading, name: str) -> dict[str, Any]:
-    """Everything that a file gives, as plain values; its pixels go to the staging folder."""
-    result: dict[str, Any] = {"images": [], "reason": None, "sentence": None}
+def _answer(reading: _Reading, name: str) -> dict[str, Any]:
+    """Result of reading a file as JSON values, in a process of its own."""
+    return _read_file(reading, name).to_dict()
+
+
+def _read_file(reading: _Reading, name: str) -> StagedFile:
+    """Everything that a file gives; its pixels go to the staging folder."""
+    images = []
     try:
         for position, image in enumerate(reading.images(name)):
             png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
-            result["images"].append(_stage(image, reading.pixels / png))
+            images.append(_stage(image, reading.pixels / png))
     except InputError as error:
-        return result | {
-            "images": [],
-            "reason": getattr(error, "reason", "damaged"),
-            "sentence": str(error),
-        }
+        return StagedFile(reason=getattr(error, "reason", "damaged"), sentence=str(error))
     except (OptionError, ResourceError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001
-        return result | {
-            "images": [],
-            "reason": "unreadable",
-            "sentence": f"{name}: {type(error).__name__}: {error}",
-        }
-    return result
+        sentence = f"{name}: {type(error).__name__}: {error}"
+        return StagedFile(reason="unreadable", sentence=sentence)
+    return StagedFile(tuple(images))
 
 
-def _stage(image: Image, target: Path) -> dict[str, Any]:
+def _stage(image: Image, target: Path) -> StagedImage:
     pixels, window = quantise(image.pixels, image.range)
     try:
         with written(target) as aside:
@@ -181,27 +201,27 @@ def _stage(image: Image, target: Path) -> dict[str, Any]:
             f"{why} {target.parent}; free some space and start this import again"
         ) from error
     plane = image.plane
-    known = {"modality": image.modality, "view": plane} | dict(image.attributes)
-    return {
-        "png": target.name,
-        "sha256": thumbnails.pixel_hash(pixels),
-        "window": window,
-        "extent": [float(image.pixels.min()), float(image.pixels.max())],
-        "spacing": image.spacing,
-        "unit": image.unit,
-        "kind": image.source.kind if image.source else None,
-        "plane": plane,
-        "frame": image.source.frame if image.source else None,
-        "notes": list(image.notes),
-        "header": known | {"patient": image.patient, "date": parse_date(image.date or "")},
-    }
+    identity = {"patient": image.patient, "date": parse_date(image.date or "")}
+    return StagedImage(
+        png=target.name,
+        sha256=thumbnails.pixel_hash(pixels),
+        window=window,
+        extent=(float(image.pixels.min()), float(image.pixels.max())),
+        spacing=image.spacing,
+        unit=image.unit,
+        kind=image.source.kind if image.source else None,
+        plane=plane,
+        frame=image.source.frame if image.source else None,
+        notes=image.notes,
+        header={"modality": image.modality, "view": plane, **image.attributes, **identity},
+    )
 
 
-def _stamp(plan: Plan, name: str) -> list[int]:
+def _stamp(plan: Plan, name: str) -> tuple[int, int]:
     """Size and time of a file, or of all files of the series that it stands for."""
     names = [slice.name for slice in plan.volumes[name].slices] if name in plan.volumes else [name]
     sizes, times = zip(*(size_and_time(plan.root / each) for each in names), strict=True)
-    return [sum(sizes), max(times)]
+    return sum(sizes), max(times)
 
 
 def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refusal]]:
@@ -224,15 +244,15 @@ def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refu
             refused.append(before)
             continue
         result = staging.done[name]
-        if result["reason"]:
-            refused.append(Refusal(name, result["reason"], result["sentence"]))
-        for staged in result["images"]:
-            if plan.plane and staged["plane"] not in (None, plan.plane):
+        if result.reason:
+            refused.append(Refusal(name, result.reason, result.sentence or ""))
+        for staged in result.images:
+            if plan.plane and staged.plane not in (None, plan.plane):
                 refused.append(
                     Refusal(
                         name,
                         "other plane",
-                        f"a {staged['plane']} slice where {plan.plane} ones were asked for",
+                        f"a {staged.plane} slice where {plan.plane} ones were asked for",
                     )
                 )
                 continue
@@ -242,7 +262,7 @@ def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refu
                 refused.append(Refusal(name, error.reason, str(error)))
                 continue
             if (
-                same := (staged["sha256"], *staged["window"])
+                same := (staged.sha256, *staged.window)
             ) in first:  # equal PNGs are equal only under one window
                 refused.append(Refusal(name, "duplicate", f"the same pixels as {first[same]}"))
             else:
@@ -254,7 +274,7 @@ def join(plan: Plan, staging: Staging) -> tuple[list[AcceptedPicture], list[Refu
 
 
 def _rows(
-    plan: Plan, by_header: HeaderLinks | None, name: str, staged: dict[str, Any]
+    plan: Plan, by_header: HeaderLinks | None, name: str, staged: StagedImage
 ) -> tuple[tuple[int, ...], dict[str, Cell]]:
     """The rows of a picture, by its file's name or by its header, and what they say together; none
     without a table.
@@ -263,9 +283,9 @@ def _rows(
         CellError: No row can be used.
     """
     if by_header:
-        patient = staged["header"]["patient"]
+        patient = staged.patient
         patient = plan.map.patient.part(patient) if plan.map.patient and patient else patient
-        numbers, why = by_header.find(patient, staged["header"]["date"])
+        numbers, why = by_header.find(patient, staged.date)
         if why:
             raise CellError(why, f"the patient and date of the header lead to {why}")
         return plan.united(numbers)
@@ -288,9 +308,7 @@ def _header_links(plan: Plan, staging: Staging) -> HeaderLinks | None:
 
 def _patients(staging: Staging) -> list[str]:
     """The patients of all headers, sorted."""
-    patients = (
-        image["header"]["patient"] for result in staging.done.values() for image in result["images"]
-    )
+    patients = (image.patient for file in staging.done.values() for image in file.images)
     return sorted({patient for patient in patients if patient})
 
 
@@ -312,7 +330,7 @@ def _hint(plan: Plan, headers: Sequence[str]) -> str | None:
     )
 
 
-def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Cell], list[Doubt]]:
+def _values(plan: Plan, name: str, staged: StagedImage) -> tuple[dict[str, Cell], list[Doubt]]:
     """Values of an image without a table: those of its header, then those of the map; and the
     values that cannot be read."""
     folders = readable(name).split("/")[:-1]
@@ -322,11 +340,11 @@ def _values(plan: Plan, name: str, staged: dict[str, Any]) -> tuple[dict[str, Ce
         for ours, column in plan.map.columns.items()
     }
     stated |= {
-        ours: staged["plane"] or plan.plane
+        ours: staged.plane or plan.plane
         for ours, column in plan.map.columns.items()
         if column.plane
     }
-    values = dict(staged["header"])
+    values = dict(staged.header)
     doubts = []
     for ours, text in stated.items():
         try:

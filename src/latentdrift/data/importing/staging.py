@@ -6,17 +6,93 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from latentdrift.attributes.specification import ImageRow
+from latentdrift.data.images.image import Kind, Plane
 from latentdrift.storage import publish_folder, write_text
 
 
 def staging_folder(out: Path) -> Path:
     """Folder for the unfinished work of a cohort, hidden beside it."""
     return out.with_name(f".{out.name}.partial")
+
+
+@dataclass(frozen=True)
+class StagedImage:
+    """An image that was read; its pixels lie in the staging folder."""
+
+    png: str
+    """Name of the PNG with its pixels."""
+    sha256: str
+    """Hash of its pixels."""
+    window: tuple[float, float]
+    """Intensities of the darkest and the brightest value that the PNG can hold."""
+    extent: tuple[float, float]
+    """Lowest and highest intensity of the image."""
+    spacing: tuple[float, float] | None
+    """mm from row to row and from column to column; None: unknown."""
+    unit: str
+    """Unit of the intensities."""
+    kind: Kind | None
+    """Format of the source file."""
+    plane: Plane | None
+    frame: int | None
+    """Frame of a multi-frame object, or slice of a volume."""
+    notes: tuple[str, ...]
+    header: ImageRow
+    """Values of the header by our names, with the real patient and date."""
+
+    @property
+    def patient(self) -> str | None:
+        """Real id of the patient in the header; None if unknown."""
+        return self._text("patient")
+
+    @property
+    def date(self) -> str | None:
+        """Date of the scan in the header, YYYY-MM-DD; None if unknown."""
+        return self._text("date")
+
+    def _text(self, name: str) -> str | None:
+        value = self.header[name]
+        return value if isinstance(value, str) else None
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> StagedImage:
+        """Build an image from its JSON values."""
+        pairs = {name: tuple(stored[name]) for name in ("window", "extent", "notes")}
+        spacing = stored["spacing"] and tuple(stored["spacing"])
+        return cls(**{**stored, **pairs, "spacing": spacing})
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """Result of reading one source file: its images, or why it is refused."""
+
+    images: tuple[StagedImage, ...] = ()
+    reason: str | None = None
+    """Short, countable; None: it was read."""
+    sentence: str | None = None
+    stamp: tuple[int, int] | None = None
+    """Size in bytes and time of the file when it was read."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> StagedFile:
+        """Build a result from its JSON values."""
+        return cls(
+            images=tuple(map(StagedImage.from_dict, stored["images"])),
+            reason=stored["reason"],
+            sentence=stored["sentence"],
+            stamp=stored["stamp"] and tuple(stored["stamp"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -29,8 +105,8 @@ class Staging:
     """
 
     folder: Path
-    done: dict[str, dict[str, Any]]
-    """Relative path -> what came out of the file."""
+    done: dict[str, StagedFile]
+    """Relative path of a source file -> its result."""
     lock: Lock = field(default_factory=Lock)
 
     @classmethod
@@ -54,16 +130,16 @@ class Staging:
         """Delete unfinished work that a finished import has left beside its cohort."""
         shutil.rmtree(staging_folder(out), ignore_errors=True)
 
-    def record(self, path: str, result: dict[str, Any]) -> None:
+    def record(self, path: str, result: StagedFile) -> None:
         """Record that a source file is done and its pixels are on disk; safe for several threads.
 
         Args:
             path: Relative path of the source file.
-            result: Its result as JSON values.
+            result: Its result.
         """
         self.done[path] = result
         with self.lock, open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
-            handle.write(json.dumps([path, result]) + "\n")
+            handle.write(json.dumps([path, result.to_dict()]) + "\n")
 
     def pixels(self, name: str) -> Path:
         """Path of a staged PNG."""
@@ -98,16 +174,17 @@ class Staging:
         shutil.rmtree(self.folder)
 
 
-def _read(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+def _read(folder: Path) -> list[tuple[str, StagedFile]]:
     """Results of finished files. A line that a kill cut off does not count, nor a file without its
     pixels."""
     path = folder / "progress.jsonl"
     results = []
     for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
         try:
-            name, result = json.loads(line)
+            name, stored = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if all((folder / "pixels" / image["png"]).is_file() for image in result["images"]):
+        result = StagedFile.from_dict(stored)
+        if all((folder / "pixels" / image.png).is_file() for image in result.images):
             results.append((name, result))
     return results

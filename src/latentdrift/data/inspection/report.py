@@ -135,11 +135,9 @@ def _light(
 
 
 def _split_caption(cohort: Cohort) -> str:
-    split = cohort.info.get("split", {})
-    label = (
-        f", keeping the shares of {split['stratified_by']}" if split.get("stratified_by") else ""
-    )
-    return f"Split by {split['by']}{label}, seed {split['seed']}." if "by" in split else ""
+    split = cohort.info.split
+    label = f", keeping the shares of {split.stratified_by}" if split.stratified_by else ""
+    return f"Split by {split.by}{label}, seed {split.seed}." if split.by else ""
 
 
 def _attributes(inspection: Inspection) -> list[html_report.Block]:

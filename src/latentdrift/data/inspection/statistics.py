@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.description import SplitInfo
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
 from latentdrift.data.images.thumbnails import thumbnail
@@ -75,10 +75,10 @@ def inspect(cohort: Cohort) -> Inspection:
         intensity=_intensity(cohort, pixels),
         missing={name: int(number) for name, number in missing.items() if number},
         leaks=leaks(cohort, pixels.thumbnails),
-        rejected=cohort.info.get("rejected_by_reason", {}),
+        rejected=cohort.info.rejected_by_reason,
         fingerprint=cohort.fingerprint,
     )
-    return replace(inspection, warnings=cohort.warnings + warnings(inspection, cohort.info))
+    return replace(inspection, warnings=cohort.warnings + warnings(inspection, cohort.info.split))
 
 
 def modalities(values: Iterable[object]) -> dict[str, int]:
@@ -128,14 +128,14 @@ def leaks(cohort: Cohort, thumbnails: np.ndarray) -> SplitLeaks:
     )
 
 
-def warnings(inspection: Inspection, info: Mapping[str, Any]) -> list[str]:
+def warnings(inspection: Inspection, split: SplitInfo) -> list[str]:
     """Warnings before training, in sentences.
 
     Args:
         inspection: From `inspect`.
-        info: Content of cohort.json.
+        split: How images were assigned to splits.
     """
-    sentences = list(info.get("split", {}).get("notes", []))
+    sentences = list(split.notes)
     leak = inspection.leaks
     if leak.patients:
         sentences.append(
@@ -151,14 +151,14 @@ def warnings(inspection: Inspection, info: Mapping[str, Any]) -> list[str]:
             "Near-duplicates in different splits: "
             f"{count(len(leak.near_duplicates), 'pair')}; look at them below."
         )
-    for split in SPLITS:
-        number = inspection.splits[split].images
+    for name in SPLITS:
+        number = inspection.splits[name].images
         if 0 < number < FEW:
-            sentences.append(f"The {split} split has only {count(number, 'image')}.")
+            sentences.append(f"The {name} split has only {count(number, 'image')}.")
         if not number and not any(
-            f"The {split} split is empty" in sentence for sentence in sentences
+            f"The {name} split is empty" in sentence for sentence in sentences
         ):
-            sentences.append(f"The {split} split is empty.")
+            sentences.append(f"The {name} split is empty.")
     for name, attribute in inspection.attributes.items():
         if attribute.in_prompts and attribute.missing:
             sentences.append(
@@ -303,7 +303,7 @@ def _intensity(cohort: Cohort, pixels: _PixelStatistics) -> IntensityStatistics:
         clipped_low=float(pixels.clipped[:, 0].mean()),
         clipped_high=float(pixels.clipped[:, 1].mean()),
         windows=dict(windows.most_common()),
-        units=cohort.info.get("source", {}).get("units", {}),
+        units=cohort.info.source.units,
     )
 
 

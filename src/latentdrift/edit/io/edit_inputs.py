@@ -310,7 +310,7 @@ def _in_its_unit(image: Image, cohort: Cohort, row: ImageRow) -> Image:
     window = as_number(row["window_low"]), as_number(row["window_high"])
     if window == image.range or not is_range(*window):
         return image
-    units = list(cohort.info.get("source", {}).get("units", {}))
+    units = list(cohort.info.source.units)
     pixels = from_unit(to_unit(image.pixels, image.range), window)
     return replace(
         image, pixels=pixels, range=window, unit=units[0] if len(units) == 1 else image.unit

@@ -56,7 +56,7 @@ def check_split(cohort: Cohort, split: str | None) -> None:
         return
     hint = (
         " (its images are synthetic: `real` and `synthetic` may be swapped)"
-        if cohort.info.get("synthetic")
+        if cohort.info.synthetic
         else ""
     )
     raise CohortError(

@@ -10,13 +10,13 @@ planted among what is searched: how many of them are found is part of the result
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.evaluate.features.nearest_neighbours import nearness, same, same_patient
 from latentdrift.evaluate.images.disk_array import Pairs
 from latentdrift.evaluate.images.fine_structure import Structure, structure
@@ -339,13 +339,13 @@ def find_duplicates(
     return metric, DuplicateSearch(threshold=limit, pairs=named)
 
 
-def gate_advice(info: Mapping[str, Any]) -> list[str]:
+def gate_advice(info: CohortInfo | None) -> list[str]:
     """Sentences about a synthetic cohort from which no copies were held back, by its cohort.json.
 
     Args:
-        info: cohort.json; empty for other folders.
+        info: cohort.json; None for other folders.
     """
-    if not info.get("synthetic") or info.get("gate"):
+    if info is None or not info.synthetic or info.gate:
         return []
     return [
         "No gate was run over these images when they were made: `latentdrift generate --gate "

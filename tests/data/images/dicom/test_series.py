@@ -168,7 +168,7 @@ def test_an_import_takes_one_picture_of_each_series(tmp_path: Path) -> None:
     saved(tmp_path / "in" / "x-ray", Modality="CR", PatientID="D")
     cohort = imported(tmp_path, plane="coronal", position="25%")
     assert len(cohort.table) == 4 and cohort.table["patient"].nunique() == 4
-    assert cohort.info["rejected_by_reason"] == {"slice of a volume": 15}
+    assert cohort.info.rejected_by_reason == {"slice of a volume": 15}
     ct = cohort.table[cohort.table["modality"] == "CT"].iloc[0].to_dict()
     low = ct["window_low"]
     high = ct["window_high"]

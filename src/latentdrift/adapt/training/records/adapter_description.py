@@ -149,7 +149,7 @@ def _attribute_info(spec: Attribute, values: pd.Series | None) -> AttributeInfo:
 
 def _unit(cohort: Cohort) -> str | None:
     """The unit of the cohort's intensities; None where it has several, or none is known."""
-    units = list(cohort.info.get("source", {}).get("units", {}))
+    units = list(cohort.info.source.units)
     return units[0] if len(units) == 1 else None
 
 
