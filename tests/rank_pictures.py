@@ -25,6 +25,7 @@ def found(
         "drawing",
         shapes.SPEC,
         resampling=Resampling(40),
+        scorer_name="shapes",
         **options,
     )
 

@@ -51,12 +51,10 @@ def test_prompts_that_go_with_anything_are_found_out_by_withholding_the_pictures
             constant, by=lambda asked: np.array([float(liked in text) for text in asked.texts])
         ),
         synthetic,
-    )["metrics"]["first"]
-    assert (
-        first["blind"] == first["value"] == pytest.approx(first["floor"]) and first["value"] > 0.3
-    )
-    honest = found(by_judges(shapes.judges()), synthetic)["metrics"]["first"]
-    assert honest["value"] > 0.8
+    ).metrics["first"]
+    assert first.blind == first.value == pytest.approx(first.floor) and first.value > 0.3
+    honest = found(by_judges(shapes.judges()), synthetic).metrics["first"]
+    assert honest.value > 0.8
 
 
 def test_the_evidence_of_a_number_is_the_ratio_of_two_normal_densities() -> None:
@@ -145,7 +143,7 @@ def test_a_dual_encoder_scores_as_it_does_itself(clip: Path) -> None:
         given.numpy(), abs=2e-3
     )  # the processor rounds pictures to 8 bit
     told = found(by_encoder(load_encoder(str(clip))), made())
-    assert 0 <= told["metrics"]["first"]["value"] <= 1 and told["n"]["synthetic"] == 60
+    assert 0 <= told.metrics["first"].value <= 1 and told.n["synthetic"] == 60
 
 
 def test_what_is_no_dual_encoder_is_a_sentence(clip: Path, tmp_path: Path) -> None:

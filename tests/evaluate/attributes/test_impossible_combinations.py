@@ -18,8 +18,8 @@ def test_a_combination_that_no_real_image_has_is_reported() -> None:
     real = shapes.held_out()
     train = shapes.train()
     (rule,) = rules(judges, train, real, synthetic, judges(real), judges(synthetic))
-    assert rule["values"] == ["findings=Effusion", "findings=No Finding"] and rule["asked"] == 7
-    assert rule["expected"] > EXPECTED and 0 <= rule["seen"] <= 60 and rule["seen_real"] < 0.1
+    assert rule.values == ["findings=Effusion", "findings=No Finding"] and rule.requested == 7
+    assert rule.expected > EXPECTED and 0 <= rule.seen <= 60 and rule.seen_real < 0.1
     few = train.take(np.arange(8)), real.take(np.arange(2))
     assert (
         rules(judges, *few, synthetic, judges(real), judges(synthetic)) == []

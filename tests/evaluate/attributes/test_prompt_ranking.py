@@ -72,12 +72,12 @@ def constant(
 def test_who_does_not_look_is_at_chance() -> None:
     told = found(partial(constant, by=lambda asked: np.zeros(len(asked))), made())
     for name, chance in (("first", 0.1), ("third", 0.3), ("rank", 0.5)):
-        metric = told["metrics"][name]
+        metric = told.metrics[name]
         for key in ("value", "ceiling", "floor", "blind"):
-            assert metric[key] == pytest.approx(chance)
+            assert getattr(metric, key) == pytest.approx(chance)
     assert {
-        way[key]
-        for ways in told["attributes"].values()
+        getattr(way, key)
+        for ways in told.attributes.values()
         for way in ways.values()
         for key in ("value", "floor")
     } == {0.5}
@@ -85,45 +85,42 @@ def test_who_does_not_look_is_at_chance() -> None:
 
 def test_pictures_find_the_prompts_that_they_were_drawn_from() -> None:
     told = found(by_judges(shapes.judges()), made())
-    assert told["n"] == {"synthetic": 60, "real": 80} and told["among"] == 10
-    first = told["metrics"]["first"]
-    rank = told["metrics"]["rank"]
+    assert told.n == {"synthetic": 60, "real": 80} and told.among == 10
+    assert told.scorer == "shapes" and told.metrics["first"].n is None
+    assert told.attributes["sex"]["withheld"].n == told.n
+    first = told.metrics["first"]
+    rank = told.metrics["rank"]
     assert (
-        first["value"] > 0.8
-        and first["ceiling"] > 0.8
-        and abs(first["floor"] - 0.1) < 0.05
-        and first["blind"] < 0.2
+        first.value > 0.8
+        and first.ceiling > 0.8
+        and abs(first.floor - 0.1) < 0.05
+        and first.blind < 0.2
     )
     assert (
-        rank["value"] < 0.05
-        and abs(rank["floor"] - 0.5) < 0.1
-        and rank["ci"][0] <= rank["value"] <= rank["ci"][1]
+        rank.value < 0.05 and abs(rank.floor - 0.5) < 0.1 and rank.ci[0] <= rank.value <= rank.ci[1]
     )
     for name in shapes.SPEC:
         assert (
-            told["attributes"][name]["contradicted"]["value"]
+            told.attributes[name]["contradicted"].value
             > 0.95
-            < told["attributes"][name]["contradicted"]["ceiling"]
+            < told.attributes[name]["contradicted"].ceiling
         )
-        assert told["attributes"][name]["withheld"]["value"] > 0.9
-    assert (
-        told["curve"]["x"][0] == 0
-        and told["curve"]["synthetic"][-1] == 1 == told["curve"]["real"][-1]
-    )
-    ranks = [one["rank"] for one in told["worst"]]
-    assert ranks == sorted(ranks, reverse=True) and told["worst"][0]["asked"].startswith(
+        assert told.attributes[name]["withheld"].value > 0.9
+    assert told.curve.x[0] == 0 and told.curve.synthetic[-1] == 1 == told.curve.real[-1]
+    ranks = [one.rank for one in told.worst]
+    assert ranks == sorted(ranks, reverse=True) and told.worst[0].prompt.startswith(
         "a drawing of a"
     )
 
 
 def test_pictures_of_other_prompts_do_not() -> None:
     told = found(by_judges(shapes.judges()), made(asked=9))
-    first = told["metrics"]["first"]
-    assert first["ci"][0] <= first["floor_range"][1] and first["value"] < 0.5 * first["ceiling"]
+    first = told.metrics["first"]
+    assert first.ci[0] <= first.floor_range[1] and first.value < 0.5 * first.ceiling
     assert (
-        told["attributes"]["sex"]["contradicted"]["value"]
+        told.attributes["sex"]["contradicted"].value
         < 0.7
-        < told["attributes"]["sex"]["contradicted"]["ceiling"]
+        < told.attributes["sex"]["contradicted"].ceiling
     )
 
 
@@ -134,7 +131,7 @@ def test_one_attribute_that_is_not_shown_is_named() -> None:
         by_judges(shapes.judges()),
         EvaluationImages(shapes.shapes(rows.assign(sex="M"), 2).images, attributes=rows),
     )
-    value = {name: ways["contradicted"]["value"] for name, ways in told["attributes"].items()}
+    value = {name: ways["contradicted"].value for name, ways in told.attributes.items()}
     assert value["sex"] == pytest.approx((rows["sex"] == "M").mean(), abs=0.1)
     assert value["age"] > 0.95 < value["findings"]
 
@@ -154,11 +151,11 @@ def test_what_the_judges_cannot_see_has_no_say() -> None:
 
     told = found(by_judges(Guess()), made())  # type: ignore[arg-type]
     assert (
-        abs(told["metrics"]["rank"]["ceiling"] - 0.5) < 0.1
-        and abs(told["metrics"]["rank"]["value"] - 0.5) < 0.1
+        abs(told.metrics["rank"].ceiling - 0.5) < 0.1
+        and abs(told.metrics["rank"].value - 0.5) < 0.1
     )
     assert "findings" not in {
-        name for name, ways in told["attributes"].items() if ways["contradicted"]["value"] != 0.5
+        name for name, ways in told.attributes.items() if ways["contradicted"].value != 0.5
     }
 
 
@@ -184,7 +181,7 @@ def test_an_attribute_that_is_the_same_everywhere_is_not_asked_about() -> None:
     told = found(
         by_judges(shapes.judges()), EvaluationImages(shapes.shapes(rows, 2).images, attributes=rows)
     )
-    assert set(told["attributes"]) == {"age", "findings"}
+    assert set(told.attributes) == {"age", "findings"}
 
 
 def test_too_few_say_nothing() -> None:

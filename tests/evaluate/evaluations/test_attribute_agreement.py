@@ -12,10 +12,9 @@ from light_colours import colour
 from partial_results import training_lights
 
 from latentdrift.errors import OptionError
-from latentdrift.evaluate.attributes.agreement_metrics import align
+from latentdrift.evaluate.attributes.agreement_metrics import AgreementMetric, align
 from latentdrift.evaluate.evaluations.attribute_agreement import (
     ATTRIBUTE_AGREEMENT,
-    AgreementMetric,
     AgreementResult,
     check,
     compute,
@@ -92,7 +91,7 @@ def test_judges_of_shapes_give_the_light_that_the_pictures_deserve() -> None:
     shuffled = shapes.shapes(shapes.table(60, 6), 5)
     wrong = type(right)(shuffled.images, right.patients, attributes=right.attributes)
     found = [
-        align(shapes.judges(), shapes.held_out(), made, resampling=Resampling(50))
+        align(shapes.judges(), shapes.held_out(), made, resampling=Resampling(50)).to_dict()
         for made in (right, wrong)
     ]
     assert [colour({"alignment": one}, "Shows") for one in found] == ["green", "red"]

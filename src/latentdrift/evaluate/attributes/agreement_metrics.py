@@ -7,15 +7,15 @@ pictures with their labels shuffled: as good as saying nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.resampling import Resampling
 
 MIN_IMAGES = (
@@ -87,12 +87,44 @@ def rows_of(output: Output) -> dict[str, Row]:
     return NUMBERS if output.value is None else CLASSES
 
 
+class AgreementMetric(ResultModel):
+    """Agreement of the predictors with the labels of the synthetic images."""
+
+    value: float | None
+    ci: Interval | None
+    floor: float | None
+    """Mean with shuffled labels."""
+    floor_range: Interval | None
+    ceiling: float | None
+    """Value of held-out real images."""
+    ceiling_ci: Interval | None
+
+
+class JudgedAttribute(ResultModel):
+    """Agreement on one attribute, or on one value of it."""
+
+    attribute: str
+    unit: str
+    metrics: dict[str, AgreementMetric]
+    """`mae`, `r`, `bias` of a number; `auc`, `accuracy` (balanced) of a class."""
+    n: dict[str, int]
+    verdict: str
+
+
+class Agreement(ResultModel):
+    """Agreement of attribute predictors with labels."""
+
+    judged: dict[str, JudgedAttribute]
+    left_out: list[str]
+    """Attributes with too few training images."""
+
+
 def align(
     judges: Judges,
     real: EvaluationImages,
     synthetic: EvaluationImages,
     resampling: Resampling = Resampling(),
-) -> dict[str, Any]:
+) -> Agreement:
     """Compare predicted attributes of synthetic images with their own labels.
 
     Args:
@@ -100,48 +132,33 @@ def align(
         real: Held-out real images, which give the ceiling.
         synthetic: Synthetic images with labels.
         resampling: Resamples behind the intervals.
-
-    Returns:
-        Content of `alignment` in report.json; its fields are those of `Agreement`.
     """
     labels = [judges.truths(images.attributes, len(images)) for images in (real, synthetic)]
     predictions = [judges(images) for images in (real, synthetic)]
-    judged: dict[str, Any] = {}
+    judged: dict[str, JudgedAttribute] = {}
     for place, output in enumerate(judges.outputs):
-        label = labels[1][:, place]
-        source = resampling.rng("alignment", output.name)
-        sample = _labelled(output, label, predictions[1][:, place], synthetic.patients)
+        real_sample, sample = (
+            _labelled(output, label[:, place], prediction[:, place], images.patients)
+            for label, prediction, images in zip(
+                labels, predictions, (real, synthetic), strict=True
+            )
+        )
         if sample is None:
             continue
-        metrics = _metrics(output, sample, resampling.n, source)
-        shuffles = [source.permutation(sample.truth) for _ in range(resampling.n)]
-        real_sample = _labelled(
-            output, labels[0][:, place], predictions[0][:, place], real.patients
-        )
-        ceilings = (
-            _metrics(output, real_sample, resampling.n, resampling.rng("alignment", output.name))
-            if real_sample
-            else {}
-        )
-        for name, metric in metrics.items():
-            metric |= _floor(rows_of(output)[name], sample, shuffles)
-            ceiling = ceilings.get(name, {"value": None, "ci": None})
-            metric |= {"ceiling": ceiling["value"], "ceiling_ci": ceiling["ci"]}
-        judged[output.name] = {
-            "attribute": output.attribute,
-            "unit": output.unit,
-            "metrics": metrics,
-            "n": {
-                "synthetic": len(sample.truth),
-                "real": len(real_sample.truth) if real_sample else 0,
-            },
-            # An offset of the predictors changes neither correlation nor AUC.
-            "verdict": verdict(metrics["r"] if "r" in metrics else metrics["auc"]),
+        metrics = _metrics(output, sample, real_sample, resampling)
+        n = {
+            "synthetic": len(sample.truth),
+            "real": len(real_sample.truth) if real_sample else 0,
         }
-    return {
-        "judged": judged,
-        "left_out": judges.left_out,
-    }
+        judged[output.name] = JudgedAttribute(
+            attribute=output.attribute,
+            unit=output.unit,
+            metrics=metrics,
+            n=n,
+            # An offset of the predictors changes neither correlation nor AUC.
+            verdict=verdict(metrics["r"] if "r" in metrics else metrics["auc"]),
+        )
+    return Agreement(judged=judged, left_out=judges.left_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,26 +192,54 @@ def _labelled(
 
 
 def _metrics(
+    output: Output, sample: Labelled, real_sample: Labelled | None, resampling: Resampling
+) -> dict[str, AgreementMetric]:
+    """Each row of NUMBERS or CLASSES, with its floor, and its ceiling where real images have
+    labels."""
+    source = resampling.rng("alignment", output.name)
+    estimates = _estimates(output, sample, resampling.n, source)
+    shuffles = [source.permutation(sample.truth) for _ in range(resampling.n)]
+    ceilings: dict[str, Estimate] = {}
+    if real_sample:
+        real_source = resampling.rng("alignment", output.name)
+        ceilings = _estimates(output, real_sample, resampling.n, real_source)
+    metrics = {}
+    for name, (value, ci) in estimates.items():
+        floor, floor_range = _floor(rows_of(output)[name], sample, shuffles)
+        ceiling, ceiling_ci = ceilings.get(name, (None, None))
+        metrics[name] = AgreementMetric(
+            value=value,
+            ci=ci,
+            floor=floor,
+            floor_range=floor_range,
+            ceiling=ceiling,
+            ceiling_ci=ceiling_ci,
+        )
+    return metrics
+
+
+Estimate = tuple[float | None, Interval | None]
+"""Value and its 95 % interval or range; None where there is none."""
+
+
+def _estimates(
     output: Output, sample: Labelled, count: int, source: np.random.Generator
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Estimate]:
     """Value and 95 % interval of each row of NUMBERS or CLASSES."""
     is_small = len(np.unique(sample.units)) < FEWEST
     resamples = [] if is_small else list(draws(sample.units, count, source, 2))
     even = np.ones(len(sample.truth))
-    metrics: dict[str, dict[str, Any]] = {}
+    estimates: dict[str, Estimate] = {}
     for name, row in rows_of(output).items():
         value = row.statistic(sample.truth, sample.prediction, even)
         replicates = [row.statistic(sample.truth, sample.prediction, w) for w in resamples]
         finite = [replicate for replicate in replicates if np.isfinite(replicate)]
         has_interval = len(finite) > 1 and np.isfinite(value)
-        metrics[name] = {
-            "value": _number(value),
-            "ci": interval(value, finite) if has_interval else None,
-        }
-    return metrics
+        estimates[name] = (_number(value), interval(value, finite) if has_interval else None)
+    return estimates
 
 
-def _floor(row: Row, sample: Labelled, shuffles: list[np.ndarray]) -> dict[str, Any]:
+def _floor(row: Row, sample: Labelled, shuffles: list[np.ndarray]) -> Estimate:
     """Mean and 95 % range of a statistic with shuffled labels; none where no value is better."""
     even = np.ones(len(sample.truth))
     values = np.array(
@@ -202,29 +247,26 @@ def _floor(row: Row, sample: Labelled, shuffles: list[np.ndarray]) -> dict[str, 
     )
     finite = values[np.isfinite(values)]
     if not len(finite):
-        return {"floor": None, "floor_range": None}
-    return {
-        "floor": float(finite.mean()),
-        "floor_range": np.quantile(finite, [0.025, 0.975]).tolist(),
-    }
+        return None, None
+    return float(finite.mean()), np.quantile(finite, [0.025, 0.975]).tolist()
 
 
-def verdict(metric: Mapping[str, Any]) -> str:
+def verdict(metric: AgreementMetric) -> str:
     """Compare a metric with its ceiling and its floor in words.
 
     Args:
-        metric: Value, ci, floor_range and ceiling_ci; larger is better.
+        metric: The metric; larger is better.
     """
-    if metric["ci"] is None or metric["floor_range"] is None:
+    if metric.ci is None or metric.floor_range is None:
         return "too few images to say"
-    chance = metric["floor_range"][1]
-    if metric["ceiling_ci"] is None or metric["ceiling_ci"][0] <= chance:
+    chance = metric.floor_range[1]
+    if metric.ceiling_ci is None or metric.ceiling_ci[0] <= chance:
         return "not recognised in held-out real images either: no result"
-    if metric["ci"][0] <= chance:
+    if metric.ci[0] <= chance:
         return "not shown: as with shuffled labels"
     return (
         "shown as in real images"
-        if metric["ci"][1] >= metric["ceiling_ci"][0]
+        if metric.ci[1] >= metric.ceiling_ci[0]
         else "shown, less than in real images"
     )
 

@@ -8,17 +8,33 @@ alone would have brought the combination several times.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
 from latentdrift.evaluate.images import subgroups
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.statistics.results import ResultModel
 
 # images that both values would share by chance, from which their absence is a rule (Cochran 1954)
 EXPECTED = 5.0
+
+
+class CombinationRule(ResultModel):
+    """Two values that no real image has together, although several would by chance."""
+
+    values: list[str]
+    expected: float
+    """Real images expected by chance."""
+    requested: int = Field(alias="asked")
+    """Synthetic images whose table has both values."""
+    seen: int | None
+    """Synthetic images in which the predictors see both; null where one is not predicted."""
+    seen_share: float | None
+    seen_real: float | None
+    """Share of the held-out real images in which the predictors see both: their mistakes."""
 
 
 def rules(
@@ -28,7 +44,7 @@ def rules(
     synthetic: EvaluationImages,
     ours: np.ndarray,
     theirs: np.ndarray,
-) -> list[dict[str, Any]]:
+) -> list[CombinationRule]:
     """Pairs of values that no real image has together, the least expected absence first.
 
     Args:
@@ -36,12 +52,6 @@ def rules(
         train, real: Real images, whose tables give the rules.
         synthetic: Synthetic images, which are checked.
         ours, theirs: Predictions [N, K] of real and of synthetic images.
-
-    Returns:
-        `values`; `expected`, real images with both by chance; `asked`, synthetic images with both
-        in their table; `seen`, synthetic images with both by prediction, None where a value has no
-        predictor; `seen_share`, their share; `seen_real`, that of held-out real images, which are
-        errors of the predictors.
     """
     tables = [images.attributes for images in (train, real) if images.attributes is not None]
     known = EvaluationImages(
@@ -55,20 +65,18 @@ def rules(
         expected = len(held[one]) * len(held[other]) / n
         if one[0] == other[0] != "findings" or expected < EXPECTED or held[one] & held[other]:
             continue
-        requested = len(table.get(one, set()) & table.get(other, set()))
-        seen = [_seen(judges, predictions, one, other) for predictions in (theirs, ours)]
-        row = {
-            "values": [f"{name}={value}" for name, value in (one, other)],
-            "expected": expected,
-            "asked": requested,
-        }
-        row |= {"seen": None if seen[0] is None else int(seen[0].sum())}
-        row |= {
-            name: None if part is None else float(part.mean())
-            for name, part in zip(("seen_share", "seen_real"), seen, strict=True)
-        }
-        rows.append(row)
-    return sorted(rows, key=lambda row: (-row["asked"], -row["expected"]))
+        seen, seen_real = (_seen(judges, predictions, one, other) for predictions in (theirs, ours))
+        rows.append(
+            CombinationRule(
+                values=[f"{name}={value}" for name, value in (one, other)],
+                expected=expected,
+                asked=len(table.get(one, set()) & table.get(other, set())),
+                seen=None if seen is None else int(seen.sum()),
+                seen_share=None if seen is None else float(seen.mean()),
+                seen_real=None if seen_real is None else float(seen_real.mean()),
+            )
+        )
+    return sorted(rows, key=lambda row: (-row.requested, -row.expected))
 
 
 def _values(images: EvaluationImages) -> dict[tuple[str, str], set[int]]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy.stats import hypergeom, rankdata
 
 from latentdrift import prompts
@@ -26,6 +27,7 @@ from latentdrift.attributes.specification import Spec
 from latentdrift.evaluate.attributes.image_text_scores import Prompts, Scorer
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of, rng
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.resampling import Resampling
 
 MAX_IMAGES = 1000  # pictures of each set; of more, a random part
@@ -72,17 +74,17 @@ class Side:
         )
         return best - 1, last - best
 
-    def ranking(self, metric: Metric, among: int) -> Look:
-        """Function of positions [n] -> the metric of each image's own prompt, [n].
+    def ranking(self, statistic: RankStatistic, among: int) -> Look:
+        """Function of positions [n] -> the statistic of each image's own prompt, [n].
 
         Args:
-            metric: Row of METRICS.
+            statistic: Row of METRICS.
             among: Number of prompts of which an image chooses one.
         """
 
         def look(order: np.ndarray) -> np.ndarray:
             better, ties = (counts[np.arange(len(order)), self.own[order]] for counts in self.ranks)
-            return metric.of(better, ties, self.ranked - 1, among)
+            return statistic.of(better, ties, self.ranked - 1, among)
 
         return look
 
@@ -123,17 +125,17 @@ def _within(best: int, better: np.ndarray, ties: np.ndarray, others: int, among:
 
 
 @dataclass(frozen=True)
-class Metric:
+class RankStatistic:
     """A number that is given of ranks: (better [N], ties [N], others, among) -> [N]."""
 
     title: str
     of: Callable[[np.ndarray, np.ndarray, int, int], np.ndarray]
 
 
-METRICS: dict[str, Metric] = {
-    "first": Metric("own prompt is the best", partial(_within, 1)),
-    "third": Metric("own prompt is among the best three", partial(_within, 3)),
-    "rank": Metric("share of the other prompts that fit better (0 is best)", _rank),
+METRICS: dict[str, RankStatistic] = {
+    "first": RankStatistic("own prompt is the best", partial(_within, 1)),
+    "third": RankStatistic("own prompt is among the best three", partial(_within, 3)),
+    "rank": RankStatistic("share of the other prompts that fit better (0 is best)", _rank),
 }
 
 
@@ -215,6 +217,58 @@ class Candidates:
         return min(AMONG, self.ranked)
 
 
+class RankMetric(ResultModel):
+    """Rank of the own prompt."""
+
+    ceiling: float
+    """Value of held-out real images with their own prompts."""
+    ceiling_ci: Interval | None
+    value: float
+    ci: Interval | None
+    floor: float
+    """Mean with shuffled prompts."""
+    floor_range: Interval
+    blind: float | None = None
+    """Value with every image replaced by the mean of all."""
+    n: dict[str, int] | None = None
+
+
+class RankCurve(ResultModel):
+    """Share of the images whose own prompt is among the best `x` of all prompts."""
+
+    x: list[float]
+    real: list[float]
+    synthetic: list[float]
+
+
+class WorstImage(ResultModel):
+    """An image that fits its prompt badly."""
+
+    name: str
+    prompt: str = Field(alias="asked")
+    """Its own prompt."""
+    best: str
+    """The prompt that fits best."""
+    rank: float
+    """Share of the other prompts that fit better."""
+
+
+class Retrieval(ResultModel):
+    """Ranks of the own prompts."""
+
+    scorer: str
+    among: int
+    """Number of prompts of which one is chosen."""
+    prompts: int
+    """Number of prompts that are ranked."""
+    n: dict[str, int]
+    metrics: dict[str, RankMetric]
+    attributes: dict[str, dict[str, RankMetric]]
+    """By attribute: share of images that fit their prompt better than a changed one."""
+    curve: RankCurve
+    worst: list[WorstImage]
+
+
 def retrieve(
     scorer: Scorer,
     real: EvaluationImages,
@@ -222,8 +276,10 @@ def retrieve(
     describe: str,
     spec: Spec,
     resampling: Resampling = Resampling(),
-) -> dict[str, Any] | None:
-    """Rank prompts against images; `evaluations/prompt_retrieval.py` names the fields.
+    *,
+    scorer_name: str,
+) -> Retrieval | None:
+    """Rank prompts against images.
 
     Args:
         scorer: Scores of images and prompts, from `image_text_scores`.
@@ -231,9 +287,10 @@ def retrieve(
         describe: Words for the kind of image.
         spec: Attributes that a prompt may name.
         resampling: Resamples behind each interval, and the seed of subsets and changed prompts.
+        scorer_name: Name of the scorer in the report.
 
     Returns:
-        None where images or prompts are too few.
+        The ranks; None where images or prompts are too few.
     """
     candidates = _candidates(real, synthetic, describe, spec, resampling.seed)
     if candidates is None:
@@ -246,15 +303,16 @@ def retrieve(
     ]
     among = candidates.among
     ranks = [side.ranking(METRICS["rank"], among)(np.arange(len(side.own))) for side in sides]
-    return {
-        "among": among,
-        "prompts": candidates.ranked,
-        "n": {"synthetic": len(candidates.own[1]), "real": len(candidates.own[0])},
-        "metrics": _metrics(sides, among, resampling),
-        "attributes": _attribute_metrics(sides, changes, resampling),
-        "curve": _curve(*ranks),
-        "worst": _worst(candidates.sets[1], sides[1], ranks[1], candidates.prompts.texts),
-    }
+    return Retrieval(
+        scorer=scorer_name,
+        among=among,
+        prompts=candidates.ranked,
+        n={"synthetic": len(candidates.own[1]), "real": len(candidates.own[0])},
+        metrics=_metrics(sides, among, resampling),
+        attributes=_attribute_metrics(sides, changes, resampling),
+        curve=_curve(*ranks),
+        worst=_worst(candidates.sets[1], sides[1], ranks[1], candidates.prompts.texts),
+    )
 
 
 def _candidates(
@@ -297,29 +355,27 @@ def _changed_prompts(candidates: Candidates, spec: Spec, seed: int) -> Changes:
     return changes
 
 
-def _metrics(
-    sides: Sequence[Side], among: int, resampling: Resampling
-) -> dict[str, dict[str, Any]]:
+def _metrics(sides: Sequence[Side], among: int, resampling: Resampling) -> dict[str, RankMetric]:
     """Every row of METRICS, and its value where images are withheld."""
     scores = sides[1].scores
     blind = replace(sides[1], scores=np.broadcast_to(scores.mean(0), scores.shape))
     metrics = {}
-    for name, metric in METRICS.items():
-        looks = [side.ranking(metric, among) for side in sides]
-        metrics[name] = _measure(looks, sides, name, resampling)
-        values = blind.ranking(metric, among)(np.arange(len(blind.own)))
-        metrics[name]["blind"] = float(values.mean())
+    for name, statistic in METRICS.items():
+        looks = [side.ranking(statistic, among) for side in sides]
+        metric = _measure(looks, sides, name, resampling)
+        values = blind.ranking(statistic, among)(np.arange(len(blind.own)))
+        metrics[name] = metric.model_copy(update={"blind": float(values.mean())})
     return metrics
 
 
 def _attribute_metrics(
     sides: Sequence[Side], changes: Changes, resampling: Resampling
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, RankMetric]]:
     """Share of images that fit their prompt better than the changed one, by attribute.
 
     An attribute that has one value in nearly all images is left out.
     """
-    metrics: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, dict[str, RankMetric]] = {}
     for (name, way), parts in changes.items():
         if min(len(places) for places, _ in changes[name, "contradicted"]) < MIN_IMAGES:
             continue
@@ -327,7 +383,7 @@ def _attribute_metrics(
         looks = [side.preferring(other) for side, (_, other) in zip(some, parts, strict=True)]
         metric = _measure(looks, some, f"{name} {way}", resampling)
         n = {"synthetic": len(some[1].own), "real": len(some[0].own)}
-        metrics.setdefault(name, {})[way] = {**metric, "n": n}
+        metrics.setdefault(name, {})[way] = metric.model_copy(update={"n": n})
     return metrics
 
 
@@ -350,50 +406,53 @@ def _telling(images: EvaluationImages, spec: Spec) -> np.ndarray:
 
 def _measure(
     looks: Sequence[Look], sides: Sequence[Side], name: str, resampling: Resampling
-) -> dict[str, Any]:
+) -> RankMetric:
     """The mean of the synthetic side, with its interval, its floor (prompts shuffled) and its
     ceiling (the real side)."""
     source = resampling.rng("retrieval", name)
-    metric: dict[str, Any] = {}
-    for look, side, value, ci in zip(
-        looks, sides, ("ceiling", "value"), ("ceiling_ci", "ci"), strict=True
-    ):
-        n = len(side.own)
-        each = look(np.arange(n))
-        metric |= {
-            value: float(each.mean()),
-            ci: mean_interval(each, groups(n, side.patients), resampling.n, source),
-        }
+    (ceiling, ceiling_ci), (value, ci) = (
+        _mean(look, side, resampling.n, source) for look, side in zip(looks, sides, strict=True)
+    )
     shuffled = [
         float(looks[1](source.permutation(len(sides[1].own))).mean()) for _ in range(resampling.n)
     ]
-    return metric | {
-        "floor": float(np.mean(shuffled)),
-        "floor_range": np.quantile(shuffled, [0.025, 0.975]).tolist(),
-    }
+    return RankMetric(
+        ceiling=ceiling,
+        ceiling_ci=ceiling_ci,
+        value=value,
+        ci=ci,
+        floor=float(np.mean(shuffled)),
+        floor_range=np.quantile(shuffled, [0.025, 0.975]).tolist(),
+    )
 
 
-def _curve(real: np.ndarray, synthetic: np.ndarray) -> dict[str, list[float]]:
+def _mean(
+    look: Look, side: Side, count: int, source: np.random.Generator
+) -> tuple[float, Interval | None]:
+    """Mean of a side with its own prompts, and its 95 % interval from `count` resamples."""
+    n = len(side.own)
+    each = look(np.arange(n))
+    return float(each.mean()), mean_interval(each, groups(n, side.patients), count, source)
+
+
+def _curve(real: np.ndarray, synthetic: np.ndarray) -> RankCurve:
     """Share of the pictures whose own prompt is among the best `x` of all."""
     x = np.linspace(0, 1, POINTS)
-    return {"x": x.tolist()} | {
-        name: (ranks[:, None] <= x).mean(0).tolist()
-        for name, ranks in (("real", real), ("synthetic", synthetic))
-    }
+    shares = [(ranks[:, None] <= x).mean(0).tolist() for ranks in (real, synthetic)]
+    return RankCurve(x=x.tolist(), real=shares[0], synthetic=shares[1])
 
 
 def _worst(
     images: EvaluationImages, side: Side, ranks: np.ndarray, texts: list[str]
-) -> list[dict[str, Any]]:
-    """The pictures that are farthest from their prompts: what was asked, and the prompt that goes
-    best."""
+) -> list[WorstImage]:
+    """The images that are farthest from their prompts."""
     best = side.scores[:, : side.ranked].argmax(1)
     return [
-        {
-            "name": images.names[i],
-            "asked": texts[side.own[i]],
-            "best": texts[best[i]],
-            "rank": float(ranks[i]),
-        }
+        WorstImage(
+            name=images.names[i],
+            asked=texts[side.own[i]],
+            best=texts[best[i]],
+            rank=float(ranks[i]),
+        )
         for i in np.argsort(-ranks, kind="stable")[:WORST]
     ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentdrift.display import html_report
 from latentdrift.display.html_report import Colour, estimate
-from latentdrift.evaluate.attributes.agreement_metrics import CLASSES, NUMBERS, align
+from latentdrift.evaluate.attributes.agreement_metrics import CLASSES, NUMBERS, Agreement, align
 from latentdrift.evaluate.evaluations.evaluation import (
     NO_COST,
     Evaluation,
@@ -29,7 +29,7 @@ from latentdrift.evaluate.evaluations.light_rules import (
     worst_colour,
 )
 from latentdrift.evaluate.images.attribute_words import attribute
-from latentdrift.evaluate.statistics.results import Interval, ResultModel
+from latentdrift.evaluate.statistics.results import Interval
 
 TITLE = "Shows what was asked?"
 
@@ -49,38 +49,6 @@ class RankedMetric(Protocol):
     def ceiling(self) -> float | None: ...
     @property
     def ceiling_ci(self) -> Interval | None: ...
-
-
-class AgreementMetric(ResultModel):
-    """Agreement of the predictors with the labels of the synthetic images."""
-
-    value: float | None
-    ci: Interval | None
-    floor: float | None
-    """Mean with shuffled labels."""
-    floor_range: Interval | None
-    ceiling: float | None
-    """Value of held-out real images."""
-    ceiling_ci: Interval | None
-
-
-class JudgedAttribute(ResultModel):
-    """Agreement on one attribute, or on one value of it."""
-
-    attribute: str
-    unit: str
-    metrics: dict[str, AgreementMetric]
-    """`mae`, `r`, `bias` of a number; `auc`, `accuracy` (balanced) of a class."""
-    n: dict[str, int]
-    verdict: str
-
-
-class Agreement(ResultModel):
-    """Agreement of attribute predictors with labels."""
-
-    judged: dict[str, JudgedAttribute]
-    left_out: list[str]
-    """Attributes with too few training images."""
 
 
 class AgreementResult(EvaluationResult):
@@ -115,8 +83,10 @@ def compute(inputs: Inputs) -> AgreementResult | None:
     """Measure the agreement of every attribute; None without `alignment`."""
     if inputs.request is None or not inputs.request.options.alignment:
         return None
-    contents = align(inputs.predictors, inputs.real, inputs.synthetic, resampling=inputs.resampling)
-    return AgreementResult.model_validate({"alignment": contents})
+    agreement = align(
+        inputs.predictors, inputs.real, inputs.synthetic, resampling=inputs.resampling
+    )
+    return AgreementResult(alignment=agreement)
 
 
 def agreement_light(numbers: dict[str, RankedMetric]) -> Light:

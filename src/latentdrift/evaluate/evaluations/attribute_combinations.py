@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
-
 from latentdrift.display import html_report
-from latentdrift.evaluate.attributes.impossible_combinations import rules
+from latentdrift.evaluate.attributes.impossible_combinations import CombinationRule, rules
 from latentdrift.evaluate.evaluations.evaluation import Evaluation, EvaluationResult, Inputs, Page
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.statistics.results import ResultModel
-
-
-class CombinationRule(ResultModel):
-    """Two values that no real image has together, although several would by chance."""
-
-    values: list[str]
-    expected: float
-    """Real images expected by chance."""
-    requested: int = Field(alias="asked")
-    """Synthetic images whose table has both values."""
-    seen: int | None
-    """Synthetic images in which the predictors see both; null where one is not predicted."""
-    seen_share: float | None
-    seen_real: float | None
-    """Share of the held-out real images in which the predictors see both: their mistakes."""
 
 
 class Combinations(ResultModel):
@@ -55,7 +38,7 @@ def compute(inputs: Inputs) -> CombinationsResult | None:
         predictors(inputs.real),
         predictors(inputs.synthetic),
     )
-    return CombinationsResult.model_validate({"alignment": {"rules": rows}})
+    return CombinationsResult(alignment=Combinations(rules=rows))
 
 
 def section(page: Page) -> list[html_report.Block]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
-
 from latentdrift.display import html_report
 from latentdrift.errors import OptionError
 from latentdrift.evaluate.attributes.image_text_scores import (
@@ -16,7 +14,15 @@ from latentdrift.evaluate.attributes.image_text_scores import (
     by_judges,
     load_encoder,
 )
-from latentdrift.evaluate.attributes.prompt_ranking import METRICS, OPPOSED, retrieve
+from latentdrift.evaluate.attributes.prompt_ranking import (
+    METRICS,
+    OPPOSED,
+    RankCurve,
+    RankMetric,
+    Retrieval,
+    WorstImage,
+    retrieve,
+)
 from latentdrift.evaluate.evaluations.attribute_agreement import (
     AgreementResult,
     agreement_light,
@@ -39,59 +45,7 @@ from latentdrift.evaluate.evaluations.page_style import (
 )
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
-from latentdrift.evaluate.statistics.results import Interval, ResultModel
-
-
-class RankMetric(ResultModel):
-    """Rank of the own prompt."""
-
-    ceiling: float
-    """Value of held-out real images with their own prompts."""
-    ceiling_ci: Interval | None
-    value: float
-    ci: Interval | None
-    floor: float
-    """Mean with shuffled prompts."""
-    floor_range: Interval
-    blind: float | None = None
-    """Value with every image replaced by the mean of all."""
-    n: dict[str, int] | None = None
-
-
-class RankCurve(ResultModel):
-    """Share of the images whose own prompt is among the best `x` of all prompts."""
-
-    x: list[float]
-    real: list[float]
-    synthetic: list[float]
-
-
-class WorstImage(ResultModel):
-    """An image that fits its prompt badly."""
-
-    name: str
-    prompt: str = Field(alias="asked")
-    """Its own prompt."""
-    best: str
-    """The prompt that fits best."""
-    rank: float
-    """Share of the other prompts that fit better."""
-
-
-class Retrieval(ResultModel):
-    """Ranks of the own prompts."""
-
-    scorer: str
-    among: int
-    """Number of prompts of which one is chosen."""
-    prompts: int
-    """Number of prompts that are ranked."""
-    n: dict[str, int]
-    metrics: dict[str, RankMetric]
-    attributes: dict[str, dict[str, RankMetric]]
-    """By attribute: share of images that fit their prompt better than a changed one."""
-    curve: RankCurve
-    worst: list[WorstImage]
+from latentdrift.evaluate.statistics.results import ResultModel
 
 
 class PromptRanks(ResultModel):
@@ -151,16 +105,16 @@ def compute(inputs: Inputs) -> RetrievalResult | None:
     request = inputs.request
     if request is None or not request.options.alignment:
         return None
-    ranks = retrieve(
+    retrieval = retrieve(
         scorer_of(inputs, request),
         inputs.real,
         inputs.synthetic,
         request.cohort.describe,
         request.cohort.attributes,
         resampling=inputs.resampling,
+        scorer_name=Path(request.options.scorer).name,
     )
-    retrieval = ranks and {"scorer": Path(request.options.scorer).name, **ranks}
-    return RetrievalResult.model_validate({"alignment": {"retrieval": retrieval}})
+    return RetrievalResult(alignment=PromptRanks(retrieval=retrieval))
 
 
 def lights(results: Results) -> list[Light]:
