@@ -8,6 +8,7 @@ import numpy as np
 import shapes
 
 from latentdrift.evaluate.attributes.counterfactual_metrics import card
+from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit
 from latentdrift.resampling import Resampling
 
 N = 8
@@ -15,7 +16,7 @@ N = 8
 
 def edits(
     *, changes: dict[str, Any], add: tuple[str, ...] = (), **drawn: Any
-) -> list[dict[str, Any]]:
+) -> list[RecordedEdit]:
     """Edits of N people without findings; `drawn`: what the counterfactual shows."""
     found = []
     for i in range(N):
@@ -23,18 +24,12 @@ def edits(
         noise = source.normal(0, 0.03, (shapes.SIDE,) * 2)
         person = {"age": 62.0 + i, "sex": "FM"[i % 2], "findings": "No Finding"}
         original, made = (shapes.draw(**{**person, **shown}, noise=noise) for shown in ({}, drawn))
-        record = {"attributes": person, "changes": changes, "add": list(add), "remove": []}
-        pictures = {
-            "original": original,
-            "reconstruction": original,
-            "counterfactual": made,
-            "difference": made,
-        }
-        found.append({"name": f"{i:06d}", "record": record, **pictures})
+        record = EditRecord(attributes=person, changes=changes, add=add)
+        found.append(RecordedEdit(f"{i:06d}", record, original, original, made))
     return found
 
 
-def judged(some: list[dict[str, Any]], **how: Any) -> dict[str, Any]:
+def judged(some: list[RecordedEdit], **how: Any) -> dict[str, Any]:
     spaces = {"tiles": lambda images: np.asarray(images)[:, ::4, ::4, 0].reshape(len(images), -1)}
     return card(
         shapes.judges(),

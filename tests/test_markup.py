@@ -23,6 +23,7 @@ from latentdrift.data.cohort.cohort import write_cohort
 from latentdrift.data.inspection.report import write_inspection
 from latentdrift.display import html_report
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit
 from latentdrift.evaluate.reader_study import reader_study
 from latentdrift.evaluate.report.report import EvaluationResults
 from latentdrift.evaluate.report.report_page import page_blocks
@@ -162,9 +163,7 @@ def report() -> list[html_report.Block]:
             name: [{"n": 1, "value": 0.5, "ci": None}] for name in ("synthetic", "real + synthetic")
         },
     }
-    edit = {"name": HOSTILE, "record": {}} | dict.fromkeys(
-        ("original", "reconstruction", "counterfactual"), GREY
-    )
+    edit = RecordedEdit(HOSTILE, EditRecord(), GREY, GREY, GREY)
     counts = {"real": 3, "synthetic": 2, "train": 2}
     counted = {"value": 1, "ci": None, "n": counts, "floor": None}
     known = {

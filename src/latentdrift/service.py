@@ -522,6 +522,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.evaluate.evaluations.evaluation import Inputs, Request
     from latentdrift.evaluate.evaluations.evaluations import check
     from latentdrift.evaluate.images import image_sets, subgroups
+    from latentdrift.evaluate.images.recorded_edits import read_edits
     from latentdrift.evaluate.privacy.copy_detection import gate_advice
     from latentdrift.evaluate.report import report
     from latentdrift.model.base import Base
@@ -539,6 +540,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     real = image_sets.from_cohort(cohort, options.split, size)
     subgroups.check(real, synthetic, options.by)
     train = image_sets.from_cohort(cohort, "train", size) if len(cohort.rows("train")) else None
+    edits = read_edits(options.edits) if options.edits else []
 
     encoder = Base.load("pocket", device=options.device, precision="fp32")
     spaces = _feature_spaces(options, train, encoder)
@@ -549,7 +551,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
             train=train,
             spaces=spaces,
             resampling=Resampling(options.bootstrap, options.seed),
-            edits=options.edits,
+            edits=edits,
             by=options.by,
             request=request,
             device=str(encoder.device),
@@ -559,7 +561,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
         results = report.evaluate_sets(inputs, further, check_warnings)
     results = results.with_warnings(gate_advice(origin) + cohort.warnings)
     images = {"real": real, **synthetic} | ({"train": train} if train else {})
-    page = report.write_report(options.out, results, images, options.edits)
+    page = report.write_report(options.out, results, images, edits)
     if options.adapter is not None:
         origin_of_scores = {
             "cohort": cohort.fingerprint,

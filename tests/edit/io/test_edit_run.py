@@ -20,7 +20,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.errors import InputError, OptionError
-from latentdrift.evaluate.metrics.image_similarity import read_edits
+from latentdrift.evaluate.images.recorded_edits import read_edits
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 
@@ -101,9 +101,9 @@ def test_a_series_is_one_inversion_and_a_folder_for_each_value(
                 "Synthetic" in strip.text and strip.width == 5 * film.width
             )  # original, reconstruction, three ages
     edits = read_edits(tmp_path / "e")
-    assert [one["record"]["changes"]["age"] for one in edits] == [70.0, 75.0, 80.0] * 2
-    assert np.array_equal(edits[0]["reconstruction"], edits[2]["reconstruction"])
-    assert not np.array_equal(edits[0]["counterfactual"], edits[2]["counterfactual"])
+    assert [one.record.changes["age"] for one in edits] == [70.0, 75.0, 80.0] * 2
+    assert np.array_equal(edits[0].reconstruction, edits[2].reconstruction)
+    assert not np.array_equal(edits[0].counterfactual, edits[2].counterfactual)
 
 
 def test_a_series_goes_on_and_grows_and_replays(edit: Callable[..., dict], tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_counterfactual_is_edited_back(
         Cohort.load(tiny_cohort_folder).rows("test")["patient"]
     )
     (read,) = read_edits(out)
-    assert read["reverse"].shape == read["original"].shape
+    assert read.reversal.shape == read.original.shape
     before = (back / "record.json").stat().st_mtime_ns
     edit(out, **asked)
     assert (back / "record.json").stat().st_mtime_ns == before

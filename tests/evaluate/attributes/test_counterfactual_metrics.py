@@ -3,6 +3,7 @@ besides."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_a_share_grows_with_the_known_change_of_what_was_not_asked_for() -> None
     found = []
     for part in (0.1, 0.5, 1.0):
         mixed = [
-            a | {"counterfactual": (1 - part) * a["counterfactual"] + part * b["counterfactual"]}
+            replace(a, counterfactual=(1 - part) * a.counterfactual + part * b.counterfactual)
             for a, b in zip(none, whole, strict=True)
         ]
         found.append(cell(judged(mixed), "age up", "sex=F"))
@@ -84,29 +85,27 @@ def test_masks_and_edits_back_are_measured() -> None:
     some = edits(changes={"age": 82}, age=82.0)
     mask = np.zeros((shapes.SIDE,) * 2 + (3,), np.float32)
     mask[8:24, 8:24] = 1
-    some[0] |= {"mask": mask, "reverse": some[0]["original"] + 0.25}
+    some[0] = replace(some[0], mask=mask, reversal=some[0].original + 0.25)
     told = judged(some)
     outside = mask[..., 0] == 0
-    expected = np.abs(some[0]["counterfactual"] - some[0]["original"])[outside].mean()
+    expected = np.abs(some[0].counterfactual - some[0].original)[outside].mean()
     assert told["minimality"]["outside"] == {"value": pytest.approx(expected), "ci": None, "n": 1}
     assert (
         told["reversibility"]["value"] == pytest.approx(0.25, abs=1e-6)
         and told["reversibility"]["n"] == 1
     )
-    moved = np.mean([np.abs(one["counterfactual"] - one["original"]).mean() for one in some])
+    moved = np.mean([np.abs(one.counterfactual - one.original).mean() for one in some])
     assert told["minimality"]["change"]["value"] == pytest.approx(moved, rel=1e-5)
 
 
 def test_a_change_on_the_image_itself_is_measured_from_the_image() -> None:
     some = edits(changes={"age": 82}, age=82.0)
-    for one in some:
-        one["reconstruction"] = one["original"] + 0.25
+    some = [replace(one, reconstruction=one.original + 0.25) for one in some]
     drawn, kept = (
-        np.mean([np.abs(one["counterfactual"] - one[before]).mean() for one in some])
+        np.mean([np.abs(one.counterfactual - one.pictures[before]).mean() for one in some])
         for before in ("reconstruction", "original")
     )
     assert judged(some)["minimality"]["change"]["value"] == pytest.approx(drawn, rel=1e-5)
-    for one in some:
-        one["record"] = {**one["record"], "detail": True}
+    some = [replace(one, record=replace(one.record, is_on_original=True)) for one in some]
     assert judged(some)["minimality"]["change"]["value"] == pytest.approx(kept, rel=1e-5)
     assert judged(some)["composition"]["value"] == pytest.approx(0.25, abs=1e-5)

@@ -13,6 +13,7 @@ from latentdrift.evaluate.attributes.counterfactual_metrics import _warnings
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling
 from latentdrift.resampling import Resampling
 
@@ -21,6 +22,12 @@ N = 12
 SPEC = spec_of(
     {"age": {"type": "number"}, "diagnosis": {"type": "category", "vocabulary": ["ill", "well"]}}
 )
+
+
+def recorded(name: str, record: EditRecord) -> RecordedEdit:
+    """An edit of which the record alone counts."""
+    nothing = np.zeros((SIDE, SIDE, 3), np.float32)
+    return RecordedEdit(name, record, nothing, nothing, nothing)
 
 
 def scans(levels: np.ndarray, seed: int) -> np.ndarray:
@@ -52,7 +59,7 @@ def of_realism(made: float) -> dict[str, Any]:
     asked = RequestedChanges(
         before, after, after > 0, [["diagnosis=ill"]] * N, {"diagnosis=ill": (0, 1.0)}
     )
-    edits = [{"name": str(i), "record": {"patient": f"p{i // 3}"}} for i in range(N)]
+    edits = [recorded(str(i), EditRecord(patient=f"p{i // 3}")) for i in range(N)]
     people = PatientResampling(np.arange(N) // 3, Resampling(40))
     (row,) = realism(asked, edits, sets, real, truths, {"level": level}, people)
     return row
@@ -88,10 +95,10 @@ def visits(made: float) -> dict[str, Any] | None:
         "original": EvaluationImages(first),
         "counterfactual": EvaluationImages((first + made * half).clip(0, 1)),
     }
-    records = [
-        {"patient": f"p{i}", "attributes": table[i], "changes": {"age": 80.0 + i}} for i in range(4)
+    edits = [
+        recorded(f"{i}", EditRecord(f"p{i}", attributes=table[i], changes={"age": 80.0 + i}))
+        for i in range(4)
     ]
-    edits = [{"name": str(i), "record": record} for i, record in enumerate(records)]
     return follow_ups(edits, sets, real, SPEC, PatientResampling(np.arange(4), Resampling(40)))
 
 
@@ -136,10 +143,7 @@ def steps(made: float) -> dict[str, Any]:
         "original": EvaluationImages(first),
         "counterfactual": EvaluationImages(first + made * sizes),
     }
-    edits = [
-        {"name": p, "record": {"patient": p, "attributes": table[0], "changes": {"age": 80.0}}}
-        for p in people
-    ]
+    edits = [recorded(p, EditRecord(p, attributes=table[0], changes={"age": 80.0})) for p in people]
     told = follow_ups(edits, sets, real, SPEC, PatientResampling(np.arange(6), Resampling(400)))
     assert told is not None
     return told
@@ -185,8 +189,8 @@ def test_another_state_or_another_patient_is_no_follow_up() -> None:
     people = PatientResampling(np.arange(1), Resampling(10))
 
     def found(patient: str | None, **changes: Any) -> bool:
-        record = {"patient": patient, "attributes": dict(table.iloc[0]), "changes": changes}
-        return follow_ups([{"name": "0", "record": record}], sets, real, SPEC, people) is not None
+        record = EditRecord(patient, attributes=dict(table.iloc[0]), changes=changes)
+        return follow_ups([recorded("0", record)], sets, real, SPEC, people) is not None
 
     assert found("p0", age=80.5, diagnosis="ill") and not found("p0", age=80.5)  # was ill by then
     assert not found("p0", age=83.0, diagnosis="ill") and not found("p1", age=80.0, diagnosis="ill")

@@ -7,14 +7,15 @@ import shapes
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
+from latentdrift.evaluate.images.recorded_edits import EditRecord
 
 
 def test_what_was_asked_is_read_from_the_records() -> None:
     known = {"age": 70.0, "sex": "F", "findings": "Effusion"}
     records = [
-        {"attributes": known, "changes": {"age": 60, "sex": "M"}},
-        {"attributes": known, "changes": {}, "add": [], "remove": ["Effusion"]},
-        {"attributes": {}, "changes": {"age": 80}},
+        EditRecord(attributes=known, changes={"age": 60, "sex": "M"}),
+        EditRecord(attributes=known, changes={}, remove=("Effusion",)),
+        EditRecord(attributes={}, changes={"age": 80}),
     ]
     asked = RequestedChanges.of(shapes.judges(), records, shapes.SPEC)
     assert asked.names == [["age down", "sex=M"], ["findings=Effusion removed"], ["age set"]]
@@ -29,8 +30,7 @@ def test_what_was_asked_is_read_from_the_records() -> None:
         0.0,
     )
     with pytest.raises(InputError, match="no 'changes'"):
-        RequestedChanges.of(shapes.judges(), [{}], shapes.SPEC)
+        RequestedChanges.of(shapes.judges(), [EditRecord()], shapes.SPEC)
     with pytest.raises(InputError, match="no edit requests an attribute"):
-        RequestedChanges.of(
-            shapes.judges(), [{"attributes": known, "changes": {"view": "PA"}}], shapes.SPEC
-        )
+        record = EditRecord(attributes=known, changes={"view": "PA"})
+        RequestedChanges.of(shapes.judges(), [record], shapes.SPEC)

@@ -20,6 +20,8 @@ from latentdrift.evaluate.evaluations.edit_similarity import (
     patient_warnings,
 )
 from latentdrift.evaluate.evaluations.evaluation import Results
+from latentdrift.evaluate.images.recorded_edits import read_edits
+from latentdrift.evaluate.privacy.pairwise_metrics import EditScores
 from latentdrift.evaluate.statistics.results import Metric
 
 
@@ -38,7 +40,7 @@ def write_edits(folder: Path) -> Path:
 
 def test_a_perfect_reconstruction_and_a_known_error(tmp_path: Path) -> None:
     """PSNR of an error of 10 of 255 everywhere: 20 log10(25.5) dB."""
-    inputs = inputs_of(textures(4, 0), edits=write_edits(tmp_path / "edits"))
+    inputs = inputs_of(textures(4, 0), edits=read_edits(write_edits(tmp_path / "edits")))
     result = compute(inputs)
     assert result is not None and result.warnings == []
     assert result.metrics["ssim.reconstruction"].value == pytest.approx(1)
@@ -48,7 +50,7 @@ def test_a_perfect_reconstruction_and_a_known_error(tmp_path: Path) -> None:
         assert edit.similarities["psnr.counterfactual"] == pytest.approx(decibels, abs=1e-3)
     ((title, colour, sentence),) = lights(Results([result]))
     assert (title, colour) == ("Edits start faithful?", "green") and "1.000 (3 edits)" in sentence
-    page = rendered(EDIT_SIMILARITY, result, tmp_path, inputs, inputs.edit_files)
+    page = rendered(EDIT_SIMILARITY, result, tmp_path, inputs, inputs.edits)
     captions = page.count("SSIM with the original: reconstruction 1.000")
     assert captions == 2 * 3  # below the strip, and as its description
 
@@ -80,7 +82,7 @@ def test_a_folder_without_edits_is_refused(tiny_cohort_folder: Path, tmp_path: P
 
 
 def test_the_report_says_where_nobody_knows_whose_an_edit_is() -> None:
-    rows = [{"patient_known": True}, {"patient_known": False}]
+    rows = [EditScores(name=f"{i}", detail=False, patient_known=i == 0) for i in range(2)]
     (warning,) = patient_warnings(rows)
     assert "1 of 2 edits record no patient" in warning
     assert not patient_warnings(rows[:1])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentdrift.evaluate.images.recorded_edits import read_edits
 from latentdrift.evaluate.images.strips import GAP, MIN_HEIGHT, edit_strip, side_by_side
-from latentdrift.evaluate.metrics.image_similarity import read_edits
 
 WHITE = 247  # of RdBu's middle
 

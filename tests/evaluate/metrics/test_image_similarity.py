@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.metrics.image_similarity import (
     SCALE_WEIGHTS,
     SIMILARITIES,
     compare,
-    read_edits,
-    read_picture,
     scales,
 )
 
@@ -102,52 +97,3 @@ def test_pairs_of_different_sizes_get_a_sentence():
 def test_too_small_a_picture_gets_a_sentence():
     with pytest.raises(InputError, match="11 pixels"):
         compare(np.zeros((1, 8, 8)), np.ones((1, 8, 8)))
-
-
-def test_sixteen_bits_are_read_whole(tmp_path):
-    stored = np.array([[0, 1], [32768, 65535]], dtype=np.uint16)
-    Image.fromarray(stored).save(tmp_path / "a.png")
-    assert read_picture(tmp_path / "a.png")[..., 1] == pytest.approx(stored / 65535.0)
-
-
-def test_an_unreadable_picture_is_an_error_and_not_black(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    with pytest.raises(InputError, match=r"a\.png cannot be read"):
-        read_picture(tmp_path / "a.png")
-
-
-def test_a_truncated_picture_is_an_error(tmp_path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)).save(
-        tmp_path / "a.png"
-    )
-    whole = (tmp_path / "a.png").read_bytes()
-    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cannot be read"):
-        read_picture(tmp_path / "a.png")
-
-
-def write_edit(folder, names=("original", "reconstruction", "counterfactual", "difference")):
-    folder.mkdir(parents=True)
-    for name in names:
-        Image.fromarray(np.full((16, 16), 100, np.uint8)).save(folder / f"{name}.png")
-    (folder / "record.json").write_text(json.dumps({"verb": "edit"}))
-
-
-def test_edits_are_found_in_sub_folders_or_in_the_folder_itself(tmp_path):
-    write_edit(tmp_path / "many" / "000001")
-    write_edit(tmp_path / "many" / "000000")
-    write_edit(tmp_path / "one")
-    assert [edit["name"] for edit in read_edits(tmp_path / "many")] == ["000000", "000001"]
-    (one,) = read_edits(tmp_path / "one")
-    assert one["original"].shape == (16, 16, 3) and one["record"] == {"verb": "edit"}
-
-
-def test_an_incomplete_edit_gets_a_sentence(tmp_path):
-    write_edit(tmp_path / "a", ("original", "counterfactual"))
-    with pytest.raises(InputError, match=r"lacks reconstruction\.png, difference\.png"):
-        read_edits(tmp_path)
-
-
-def test_a_folder_without_edits_gets_a_sentence(tmp_path):
-    with pytest.raises(InputError, match=r"no counterfactual\.png"):
-        read_edits(tmp_path)

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, patients_of
-from latentdrift.evaluate.privacy import pairwise_metrics
+from latentdrift.evaluate.images.recorded_edits import read_edits
+from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES
+from latentdrift.evaluate.privacy.pairwise_metrics import score_edits
 from latentdrift.resampling import Resampling
 
 SIDE = 16
@@ -44,10 +45,11 @@ def written(root: Path, pictures: np.ndarray, each: int, **said: str) -> Path:
 
 def interval(folder: Path, pictures: np.ndarray) -> tuple[list[float] | None, dict[str, int]]:
     real = EvaluationImages(np.repeat(pictures[..., None] / 255, 3, -1))
-    _, metrics = pairwise_metrics.edits(
-        folder, real, {"psnr": SIMILARITIES["psnr"]}, resampling=Resampling(200)
+    _, metrics = score_edits(
+        read_edits(folder), real, {"psnr": SIMILARITIES["psnr"]}, resampling=Resampling(200)
     )
-    return metrics["psnr.reconstruction"].ci, metrics["psnr.reconstruction"].n
+    metric = metrics["psnr.reconstruction"]
+    return metric.ci, metric.n
 
 
 @pytest.mark.parametrize(
@@ -70,11 +72,3 @@ def test_edits_that_say_nothing_are_their_own_patients(
 ) -> None:
     _, n = interval(written(tmp_path, pictures, EACH), pictures)
     assert n["patients"] == PATIENTS * EACH
-
-
-def test_the_patient_goes_before_the_image() -> None:
-    edits = [
-        {"name": "0", "record": {"patient": "p-1", "image": "a"}},
-        {"name": "1", "record": {"patient": None, "image": "a"}},
-    ]
-    assert patients_of(edits) == ["p-1", "a"]

@@ -21,6 +21,7 @@ from latentdrift.evaluate.evaluations.page_style import table_rows
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images.controls import ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import read_edits
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES
 from latentdrift.evaluate.report import report as reports
 from latentdrift.evaluate.report.report import (
@@ -99,7 +100,7 @@ def edits(tmp_path_factory, sets):
         ):
             Image.fromarray((picture * 255).astype(np.uint8)).save(place / f"{name}.png")
         (place / "record.json").write_text(json.dumps({"verb": "edit"}))
-    return folder
+    return read_edits(folder)
 
 
 @pytest.fixture(scope="module")

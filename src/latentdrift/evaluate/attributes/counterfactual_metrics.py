@@ -33,7 +33,12 @@ from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images import subgroups
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.metrics.image_similarity import patients_of
+from latentdrift.evaluate.images.recorded_edits import (
+    STATES,
+    EditRecord,
+    RecordedEdit,
+    patients_of,
+)
 from latentdrift.evaluate.privacy.repeat_visits import Space, between, identity, pairs_of, spread
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling, groups
 from latentdrift.resampling import Resampling
@@ -49,12 +54,11 @@ MATERIAL = 0.25
 # (ours)
 MIN_PATIENTS = 5
 WORST = 3  # edits shown under each heading
-STATES = ("original", "reconstruction", "counterfactual")
 
 
 def card(
     judges: Judges,
-    edits: Sequence[Mapping[str, Any]],
+    edits: Sequence[RecordedEdit],
     real: EvaluationImages,
     spaces: Mapping[str, Space],
     spec: Spec,
@@ -67,7 +71,7 @@ def card(
 
     Args:
         judges: Attribute predictors.
-        edits: Edits with their images, from `read_edits`.
+        edits: The edits.
         real: Held-out real images, of which some are of one patient.
         spaces: Feature spaces for identity and realism.
         spec: Attributes of the cohort.
@@ -75,16 +79,17 @@ def card(
         by: An attribute of the originals for whose values effectiveness is also given.
         resampling: Resamples of patients behind each interval.
     """
-    requested = RequestedChanges.of(judges, [edit["record"] for edit in edits], spec)
+    records = [edit.record for edit in edits]
+    requested = RequestedChanges.of(judges, records, spec)
     sets = {
-        name: EvaluationImages(np.stack([_squared(edit[name], size) for edit in edits]))
+        name: EvaluationImages(np.stack([_squared(edit.pictures[name], size) for edit in edits]))
         for name in STATES
     }
     people = PatientResampling(groups(len(edits), patients_of(edits)), resampling)
     seen = Predictions.of(judges, sets, real)
     changes = _changes(edits)
     everyone = np.ones(len(edits), bool)
-    parts = _subgroups([edit["record"] for edit in edits], by)
+    parts = _subgroups(records, by)
     unit, whose = spread(seen.real, pairs_of(real), resampling.seed)
     worst = changes | {"collateral": _collateral_of_each(requested, seen.edits, unit)}
     scores = {
@@ -145,10 +150,10 @@ class Predictions:
 
 
 def _worst_edits(
-    edits: Sequence[Mapping[str, Any]], worst: Mapping[str, np.ndarray]
+    edits: Sequence[RecordedEdit], worst: Mapping[str, np.ndarray]
 ) -> dict[str, list[str]]:
     """Names of the WORST edits by each measure."""
-    names = [edit["name"] for edit in edits]
+    names = [edit.name for edit in edits]
     return {
         measure: [names[i] for i in np.argsort(-_finite(values))[:WORST]]
         for measure, values in worst.items()
@@ -165,30 +170,27 @@ def _squared(picture: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(fitted, dtype=np.float32).clip(0, 1)
 
 
-def _changes(edits: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def _changes(edits: Sequence[RecordedEdit]) -> dict[str, np.ndarray]:
     """Size of the change of each edit, as shares of the intensity range. `outside` and `reversed`
     are there where any edit has them."""
     changes: dict[str, list[float]] = {
         name: [] for name in ("reconstruction", "change", "area", "outside", "reversed")
     }
     for edit in edits:
-        original, again, counterfactual = (edit[name].astype(np.float64) for name in STATES)
-        moved = np.abs(counterfactual - (original if edit["record"].get("detail") else again)).mean(
-            -1
-        )
+        pictures = {name: picture.astype(np.float64) for name, picture in edit.pictures.items()}
+        original, again, counterfactual = pictures.values()
+        moved = np.abs(counterfactual - pictures[edit.record.before]).mean(-1)
         changes["reconstruction"].append(float(np.abs(again - original).mean()))
         changes["change"].append(float(moved.mean()))
         changes["area"].append(float((moved > CHANGED).mean()))
-        outside = None if edit.get("mask") is None else edit["mask"].mean(-1) == 0
+        outside = None if edit.mask is None else edit.mask.mean(-1) == 0
         changes["outside"].append(
             float(np.abs(counterfactual - original)[outside].mean())
             if outside is not None and outside.any()
             else np.nan
         )
         changes["reversed"].append(
-            np.nan
-            if edit.get("reverse") is None
-            else float(np.abs(edit["reverse"] - original).mean())
+            np.nan if edit.reversal is None else float(np.abs(edit.reversal - original).mean())
         )
     return {name: np.array(values) for name, values in changes.items() if np.isfinite(values).any()}
 
@@ -342,10 +344,10 @@ def _collateral_of_each(
     return result
 
 
-def _subgroups(records: Sequence[Mapping[str, Any]], by: str | None) -> dict[str, np.ndarray]:
+def _subgroups(records: Sequence[EditRecord], by: str | None) -> dict[str, np.ndarray]:
     """Value of an attribute of the originals, ages by decades -> which edits have it; nothing where
     there are not two values."""
-    table = pd.DataFrame([record.get("attributes", {}) for record in records])
+    table = pd.DataFrame([record.attributes for record in records])
     if by is None or by not in table:
         return {}
     images = EvaluationImages(np.zeros((len(table), 1, 1, 3)), attributes=table)

@@ -17,8 +17,9 @@ from latentdrift.attributes.specification import AttributeValues, Spec, as_numbe
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit, patients_of
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
-from latentdrift.evaluate.metrics.image_similarity import WINDOW, patients_of
+from latentdrift.evaluate.metrics.image_similarity import WINDOW
 from latentdrift.evaluate.privacy.repeat_visits import Space
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling
 
@@ -36,7 +37,7 @@ NO_CHANGE = (
 
 def realism(
     requested: RequestedChanges,
-    edits: Sequence[Mapping[str, Any]],
+    edits: Sequence[RecordedEdit],
     sets: Mapping[str, EvaluationImages],
     real: EvaluationImages,
     truths: np.ndarray,
@@ -48,7 +49,7 @@ def realism(
 
     Args:
         requested: Requested changes.
-        edits: From `similarity.read_edits`.
+        edits: The edits.
         sets: `original` and `counterfactual`, as they are judged.
         real: Held-out real images.
         truths: Attributes of `real` as the judges have them [N, K].
@@ -107,7 +108,7 @@ def _has_target(requested: RequestedChanges, kind: str, truths: np.ndarray) -> n
 
 
 def follow_ups(
-    edits: Sequence[Mapping[str, Any]],
+    edits: Sequence[RecordedEdit],
     sets: Mapping[str, EvaluationImages],
     real: EvaluationImages,
     spec: Spec,
@@ -120,7 +121,7 @@ def follow_ups(
     original.
 
     Args:
-        edits: From `similarity.read_edits`; their records name the patient.
+        edits: The edits; their records name the patient.
         sets: `original` and `counterfactual`, as they are judged.
         real: Held-out real images, of which some may be later visits.
         spec: The cohort's attributes.
@@ -132,9 +133,9 @@ def follow_ups(
         patients: their own intervals overlap also where the difference is clear.
     """
     pairs = [
-        (edit, visit)
-        for edit, one in enumerate(edits)
-        if (visit := _visit(one["record"], real, spec)) is not None
+        (place, visit)
+        for place, edit in enumerate(edits)
+        if (visit := _visit(edit.record, real, spec)) is not None
     ]
     if not pairs or min(real.images.shape[1:3]) < WINDOW:
         return None
@@ -167,17 +168,13 @@ def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:
     return result
 
 
-def _visit(record: Mapping[str, Any], real: EvaluationImages, spec: Spec) -> int | None:
+def _visit(record: EditRecord, real: EvaluationImages, spec: Spec) -> int | None:
     """The place of the patient's image that is in the state the edit asks for, the nearest in age;
     None without one."""
-    if real.patients is None or real.attributes is None or not record.get("patient"):
+    if real.patients is None or real.attributes is None or record.patient is None:
         return None
-    own = np.flatnonzero(np.asarray(real.patients) == record["patient"])
-    add = record.get("add", ())
-    remove = record.get("remove", ())
-    before, after = prompts.states(
-        record.get("attributes", {}), record["changes"], add=add, remove=remove, spec=spec
-    )
+    own = np.flatnonzero(np.asarray(real.patients) == record.patient)
+    before, after = record.states(spec)
     candidates = [
         place for place in own.tolist() if _in_state(real.attributes.iloc[place], before, after)
     ]

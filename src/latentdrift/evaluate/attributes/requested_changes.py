@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from latentdrift import prompts
-from latentdrift.attributes.specification import AttributeValues, Spec
+from latentdrift.attributes.specification import Spec
 from latentdrift.errors import InputError
 from latentdrift.evaluate.attributes.attribute_predictors import Judges, Output
+from latentdrift.evaluate.images.recorded_edits import EditRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +36,19 @@ class RequestedChanges:
     numbers: frozenset[str] = frozenset()
 
     @classmethod
-    def of(
-        cls, judges: Judges, records: Sequence[Mapping[str, Any]], spec: Spec
-    ) -> RequestedChanges:
+    def of(cls, judges: Judges, records: Sequence[EditRecord], spec: Spec) -> RequestedChanges:
         """Read the requested changes from the record of each edit.
 
         Args:
             judges: Trained attribute predictors.
-            records: Content of record.json of each edit.
+            records: Record of each edit.
             spec: Attributes of the cohort.
 
         Raises:
             InputError: A record does not state the request, or no requested attribute has a
                 predictor.
         """
-        states = [_states(record, spec) for record in records]
+        states = [record.states(spec) for record in records]
         before, after = (
             judges.truths(pd.DataFrame([pair[side] for pair in states]), len(states))
             for side in (0, 1)
@@ -66,7 +64,7 @@ class RequestedChanges:
                 touched[edit, place] = (
                     not np.isnan(wanted)
                     and was != wanted
-                    and (not np.isnan(was) or _named(output, record))
+                    and (not np.isnan(was) or _is_named(output, record))
                 )
                 if touched[edit, place] and (kind := _kind(output, was, wanted)):
                     names[-1].append(kind)
@@ -100,25 +98,10 @@ class RequestedChanges:
         return self.places[kind]
 
 
-def _states(record: Mapping[str, Any], spec: Spec) -> tuple[AttributeValues, AttributeValues]:
-    """The attributes before and after."""
-    if "changes" not in record:
-        raise InputError(
-            "an edit's record.json has no 'changes', so the requested change is unknown; "
-            "make the edit with this version"
-        )
-    add = record.get("add", ())
-    remove = record.get("remove", ())
-    return prompts.states(
-        record.get("attributes", {}), record["changes"], add=add, remove=remove, spec=spec
-    )
-
-
-def _named(output: Output, record: Mapping[str, Any]) -> bool:
-    """Whether a change named this one, where nobody knows how it was before."""
-    findings = (*record.get("add", ()), *record.get("remove", ()))
-    return output.attribute in record["changes"] or (
-        output.attribute == "findings" and output.value in findings
+def _is_named(output: Output, record: EditRecord) -> bool:
+    """Whether the request names the attribute of a predictor."""
+    return output.attribute in record.named or (
+        output.attribute == "findings" and output.value in record.findings
     )
 
 

@@ -25,6 +25,7 @@ from latentdrift.evaluate.evaluations.counterfactual_results import (
     unit_words,
 )
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.images.strips import edit_strip
 
 COLOUR_LIMIT = 4.0
@@ -43,12 +44,12 @@ MINIMALITY_TITLES = {
 }
 
 
-def card_blocks(scores: Card, edits: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
+def card_blocks(scores: Card, edits: Sequence[RecordedEdit]) -> list[html_report.Block]:
     """Blocks of the scores.
 
     Args:
         scores: Scores of the counterfactuals.
-        edits: Edits with their images.
+        edits: The edits.
     """
     blocks = [
         html_report.heading("Did edits do what was asked, and nothing else?"),
@@ -71,7 +72,7 @@ def card_blocks(scores: Card, edits: Sequence[Mapping[str, Any]]) -> list[html_r
     if scores.follow_ups:
         caption = FOLLOWED.format(n=scores.follow_ups.n, patients=scores.follow_ups.patients)
         blocks.append(html_report.table(_follow_up_rows(scores.follow_ups), caption))
-    return blocks + _worst(scores.worst, {edit["name"]: edit for edit in edits})
+    return blocks + _worst(scores.worst, {edit.name: edit for edit in edits})
 
 
 JUDGED = (
@@ -250,7 +251,7 @@ def _identity_cells(identity: Identity) -> dict[str, Any]:
 
 
 def _worst(
-    worst: Mapping[str, Sequence[str]], edits: Mapping[str, Mapping[str, Any]]
+    worst: Mapping[str, Sequence[str]], edits: Mapping[str, RecordedEdit]
 ) -> list[html_report.Block]:
     """Strips of the worst edits, each once, with all reasons."""
     reasons: dict[str, list[str]] = {}

@@ -94,7 +94,7 @@ def compute(inputs: Inputs) -> CounterfactualResult | None:
     try:
         contents = card(
             inputs.predictors,
-            inputs.edit_files,
+            inputs.edits,
             inputs.real,
             inputs.spaces,
             request.cohort.attributes,

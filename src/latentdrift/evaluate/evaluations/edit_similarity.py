@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from pydantic import ConfigDict
 
 from latentdrift.display import html_report
 from latentdrift.display.counting import count
@@ -20,33 +18,15 @@ from latentdrift.evaluate.evaluations.evaluation import (
     Results,
 )
 from latentdrift.evaluate.evaluations.page_style import SIMILARITY_TITLES, metric_title
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit, edit_folders
 from latentdrift.evaluate.images.strips import edit_strip
-from latentdrift.evaluate.metrics.image_similarity import edit_folders
-from latentdrift.evaluate.privacy import pairwise_metrics
-from latentdrift.evaluate.statistics.results import ResultModel
+from latentdrift.evaluate.privacy.pairwise_metrics import EditScores, score_edits
 
 FAITHFUL_SSIM = 0.9
 POOR_SSIM = 0.75
 """Mean SSIM of the reconstructions (ours)."""
 MAX_EDITS = 6
 """Edits on the page."""
-
-
-class EditScores(ResultModel):
-    """An edit. Each further key, such as `ssim.counterfactual`, is a similarity to the original."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, float | None]
-
-    name: str
-    detail: bool
-    """Whether the change alone was put on the original."""
-    patient_known: bool
-
-    @property
-    def similarities(self) -> dict[str, float | None]:
-        """Similarities to the original by name."""
-        return dict(self.__pydantic_extra__)
 
 
 class EditSimilarityResult(EvaluationResult):
@@ -71,23 +51,15 @@ def check(request: Request) -> list[str]:
 
 def compute(inputs: Inputs) -> EditSimilarityResult | None:
     """Compare reconstructions and counterfactuals with their originals; None without edits."""
-    if inputs.edits is None:
+    if not inputs.edits:
         return None
-    rows, metrics = pairwise_metrics.edits(
-        inputs.edits, inputs.real, inputs.similarities, inputs.resampling
-    )
-    return EditSimilarityResult.model_validate(
-        {"edits": rows, "metrics": metrics, "warnings": patient_warnings(rows)}
-    )
+    rows, metrics = score_edits(inputs.edits, inputs.real, inputs.similarities, inputs.resampling)
+    return EditSimilarityResult(edits=rows, metrics=metrics, warnings=patient_warnings(rows))
 
 
-def patient_warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence where records of edits name no patient.
-
-    Args:
-        rows: Edits, with `patient_known`.
-    """
-    unknown = sum(not row["patient_known"] for row in rows)
+def patient_warnings(rows: Sequence[EditScores]) -> list[str]:
+    """A sentence where records of edits name no patient."""
+    unknown = sum(not row.patient_known for row in rows)
     if not unknown:
         return []
     return [
@@ -145,7 +117,7 @@ def _row(scores: EditScores) -> dict[str, Any]:
     return row
 
 
-def _strip(scores: EditScores, edit: Mapping[str, Any]) -> html_report.Block:
+def _strip(scores: EditScores, edit: RecordedEdit) -> html_report.Block:
     strip, description = edit_strip(edit)
     values = scores.similarities
     caption = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -20,8 +19,9 @@ from latentdrift.evaluate.critics.anatomy_critics import Judge
 from latentdrift.evaluate.downstream.tstr import seconds_per_step
 from latentdrift.evaluate.features.classifier import Network, load_network
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
-from latentdrift.evaluate.metrics.image_similarity import Similarity, read_edits
+from latentdrift.evaluate.metrics.image_similarity import Similarity
 from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.privacy.copy_detection import Copies, find_copies
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
@@ -171,7 +171,7 @@ class Inputs:
         train: Training images, in which copies are searched; None where they are not known.
         spaces: Feature spaces by name.
         resampling: Resamples behind each interval; its seed is that of everything random.
-        edits: A folder that `edit` made.
+        edits: Edits that are judged; empty: none.
         by: An attribute of both sets, for whose values distances are given one by one.
         critics: Anatomy critics by feature space, or the reason why there are none; None: they are
             trained by the first evaluation that needs them.
@@ -185,7 +185,7 @@ class Inputs:
     train: EvaluationImages | None
     spaces: Features
     resampling: Resampling = Resampling()
-    edits: Path | None = None
+    edits: Sequence[RecordedEdit] = ()
     by: str | None = None
     critics: Mapping[str, Judge | str] | None = None
     request: Request | None = None
@@ -235,11 +235,6 @@ class Inputs:
         return pairwise_metrics.rows_of(self.spaces)
 
     @cached_property
-    def edit_files(self) -> list[dict[str, Any]]:
-        """Edits with their images, from `read_edits`; empty without a folder."""
-        return [] if self.edits is None else read_edits(self.edits)
-
-    @cached_property
     def predictors(self) -> Judges:
         """Attribute predictors, trained on the training split on the first call.
 
@@ -265,12 +260,12 @@ class Page:
     Attributes:
         results: Results of all evaluations.
         images: `real`, `synthetic`, `train` where it is known, and further sets by name.
-        edits: Edits with their images.
+        edits: Edits that were judged.
     """
 
     results: Results
     images: Mapping[str, EvaluationImages]
-    edits: Sequence[Mapping[str, Any]] = ()
+    edits: Sequence[RecordedEdit] = ()
 
 
 def _accept(request: Request) -> list[str]:

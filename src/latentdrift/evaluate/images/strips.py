@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 
 MIN_HEIGHT = 256  # pixels: smaller pictures of a strip are enlarged to this height
 GAP = 4  # white pixels between two pictures
@@ -52,27 +53,26 @@ def _resized(picture: np.ndarray, common: int, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def edit_strip(edit: Mapping[str, Any]) -> tuple[np.ndarray, str]:
+def edit_strip(edit: RecordedEdit) -> tuple[np.ndarray, str]:
     """Original, reconstruction, counterfactual and change of an edit, uint8 [., ., 3]; and what
     they are, as a caption.
 
     Args:
-        edit: From `similarity.read_edits`. The change is the counterfactual minus the original
-            where the edit put its change on the image itself, and minus the reconstruction
-            elsewhere.
+        edit: The edit. The change is the counterfactual minus the state that it was added to.
     """
-    before = "original" if edit["record"].get("detail") else "reconstruction"
-    change = np.asarray(edit["counterfactual"], np.float64).mean(-1) - np.asarray(
-        edit[before], np.float64
+    pictures = edit.pictures
+    before = edit.record.before
+    change = np.asarray(edit.counterfactual, np.float64).mean(-1) - np.asarray(
+        pictures[before], np.float64
     ).mean(-1)
     limit = min(FULL, max(float(np.abs(change).max()), 1e-3))
-    pictures = [edit[name] for name in ("original", "reconstruction", "counterfactual")]
     caption = (
         "Original | synthetic reconstruction | synthetic counterfactual | change (counterfactual "
         f"minus {before}; red is brighter, blue is darker, full colour is {100 * limit:.2g} % of "
         "the intensity range)"
     )
-    return side_by_side([*pictures, change_map(change, limit)], min_side=MIN_HEIGHT), caption
+    panels = [*pictures.values(), change_map(change, limit)]
+    return side_by_side(panels, min_side=MIN_HEIGHT), caption
 
 
 def change_map(change: np.ndarray, limit: float) -> np.ndarray:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,6 @@ SCALE_WEIGHTS = (
     0.2363,
     0.1333,
 )  # from fine to coarse (Wang et al. 2003, sec. 3.2)
-EDIT_PICTURES = ("original", "reconstruction", "counterfactual", "difference")
 
 
 def ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> np.ndarray:
@@ -191,101 +188,3 @@ def compare(
             f"SSIM looks through a window of {WINDOW} pixels; these pictures are {size}"
         )
     return {name: row(reference, other, data_range) for name, row in rows.items()}
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read a PNG or JPEG as float32 [H, W, 3] in [0, 1].
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            deep = file.mode.startswith("I")
-            pixels = np.asarray(file if deep else file.convert("RGB"), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(
-            f"the picture {path} cannot be read ({error}); remove it or make it again"
-        ) from error
-    return np.repeat(pixels[..., None], 3, -1) / 65535.0 if deep else pixels / 255.0
-
-
-def edit_folders(folder: Path) -> list[Path]:
-    """Find the edits in a folder: its sub-folders, or the folder itself.
-
-    Args:
-        folder: Output of `edit`.
-
-    Raises:
-        InputError: There is no edit, or one lacks an image.
-    """
-    folders = sorted(path.parent for path in Path(folder).glob("*/counterfactual.png"))
-    if not folders and (Path(folder) / "counterfactual.png").is_file():
-        folders = [Path(folder)]
-    if not folders:
-        raise InputError(
-            f"{folder} holds no counterfactual.png, neither itself nor in its sub-folders; give a "
-            "folder that `edit` made"
-        )
-    for place in folders:
-        absent = [name for name in EDIT_PICTURES if not (place / f"{name}.png").is_file()]
-        if absent:
-            raise InputError(
-                f"{place} lacks {', '.join(f'{name}.png' for name in absent)}; was the edit "
-                "interrupted? run it again"
-            )
-    return folders
-
-
-def read_edits(folder: Path) -> list[dict[str, Any]]:
-    """Read the edits in a folder.
-
-    Args:
-        folder: Output of `edit`.
-
-    Returns:
-        For each edit its `name`, its `record`, and its images [H, W, 3] in [0, 1] by name. `mask`
-        is there if the edit had one. `reverse` is there if the counterfactual was edited back; it
-        comes from the edit in the sub-folder `reverse`.
-
-    Raises:
-        InputError: There is no edit, or one lacks an image.
-    """
-    edits = []
-    for place in edit_folders(folder):
-        record = place / "record.json"
-        edits.append(
-            {
-                "name": place.name,
-                "record": json.loads(record.read_text()) if record.is_file() else {},
-            }
-            | {name: read_picture(place / f"{name}.png") for name in EDIT_PICTURES}
-            | {name: read_picture(path) for name, path in _beside(place)}
-        )
-    return edits
-
-
-def patients_of(edits: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Unit of resampling for each edit: its patient.
-
-    It is the pseudonym in the edit's record, else the hash of the edited image, else the edit
-    itself.
-
-    Args:
-        edits: From `read_edits`.
-    """
-    patients = []
-    for edit in edits:
-        record = edit["record"]
-        patients.append(str(record.get("patient") or record.get("image") or f"edit {edit['name']}"))
-    return patients
-
-
-def _beside(place: Path) -> list[tuple[str, Path]]:
-    """Pictures that an edit may have."""
-    back = sorted(place.glob("reverse/*/counterfactual.png"))
-    return [("reverse", path) for path in back[:1]] + [
-        ("mask", path) for path in place.glob("mask.png")
-    ]

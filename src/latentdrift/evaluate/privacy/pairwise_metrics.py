@@ -3,28 +3,58 @@ originals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit, patients_of
 from latentdrift.evaluate.metrics.image_similarity import (
     SIMILARITIES,
     WINDOW,
     Similarity,
     compare,
-    patients_of,
-    read_edits,
 )
 from latentdrift.evaluate.privacy.copy_detection import Copies
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, part_of
-from latentdrift.evaluate.statistics.results import Metric
+from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.resampling import Resampling
 
 STRANGERS = 100  # random pairs of two real patients behind the floor of edits
 MAX_PAIRS = 500  # pairs of either set that are looked at (ours)
+
+
+class EditScores(ResultModel):
+    """An edit. Each further key, such as `ssim.counterfactual`, is a similarity to the original."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
+
+    name: str
+    detail: bool
+    """Whether the change alone was put on the original."""
+    patient_known: bool
+
+    @classmethod
+    def of(cls, edit: RecordedEdit, similarities: Mapping[str, float]) -> EditScores:
+        """Scores of an edit; an infinite similarity is written as null."""
+        record = edit.record
+        finite = {name: None if np.isinf(x) else x for name, x in similarities.items()}
+        return cls.model_validate(
+            {
+                "name": edit.name,
+                "detail": record.is_on_original,
+                "patient_known": record.patient is not None,
+                **finite,
+            }
+        )
+
+    @property
+    def similarities(self) -> dict[str, float | None]:
+        """Similarities to the original by name."""
+        return dict(self.__pydantic_extra__)
 
 
 def rows_of(features: Mapping[str, Any]) -> dict[str, Similarity]:
@@ -87,34 +117,26 @@ def neighbours(
     }
 
 
-def edits(
-    folder: Path, real: EvaluationImages, rows: Mapping[str, Similarity], resampling: Resampling
-) -> tuple[list[dict[str, Any]], dict[str, Metric]]:
+def score_edits(
+    edits: Sequence[RecordedEdit],
+    real: EvaluationImages,
+    rows: Mapping[str, Similarity],
+    resampling: Resampling,
+) -> tuple[list[EditScores], dict[str, Metric]]:
     """Similarities of originals to reconstructions and counterfactuals.
 
     The floor is the similarity of two real patients.
 
     Args:
-        folder: Output of `edit`.
+        edits: At least one edit.
         real: Real images.
         rows: Similarities.
         resampling: Resamples behind the intervals.
 
     Returns:
-        A row for each edit, and the metrics by name.
+        The scores of each edit, and the metrics by name.
     """
-    table = []
-    edit_files = read_edits(folder)
-    for edit in edit_files:
-        flags = {
-            name: bool(edit["record"].get(key))
-            for name, key in (("detail", "detail"), ("patient_known", "patient"))
-        }
-        row: dict[str, Any] = {"name": edit["name"], **flags}
-        for other in ("reconstruction", "counterfactual"):
-            scores = compare(edit["original"][None], edit[other][None], rows=rows)
-            row |= {f"{name}.{other}": float(values[0]) for name, values in scores.items()}
-        table.append(row)
+    similarities = [_similarities(edit, rows) for edit in edits]
     people = groups(len(real), real.patients)
     generator = resampling.rng("strangers")
     pairs = generator.integers(len(real), size=(STRANGERS, 2))
@@ -123,18 +145,26 @@ def edits(
     strangers = (
         compare(real.images[pairs[:, 0]], real.images[pairs[:, 1]], rows=rows) if has_pairs else {}
     )
+    units = groups(len(edits), patients_of(edits))
+    n = {"edits": len(edits), "patients": int(units.max()) + 1}
     metrics = {}
-    units = groups(len(edit_files), patients_of(edit_files))
-    n = {"edits": len(table), "patients": int(units.max()) + 1}
-    for name in table[0].keys() - {"name", "detail", "patient_known"}:
+    for name in sorted(similarities[0]):
         floor = strangers.get(name.split(".")[0], np.empty(0))
-        values = np.array([row[name] for row in table])
+        values = np.array([row[name] for row in similarities])
         metrics[name] = _mean(values, floor, {**n, "real": len(floor)}, units, resampling)
-    finite = [
-        {key: None if value == float("inf") else value for key, value in row.items()}
-        for row in table
-    ]
-    return finite, dict(sorted(metrics.items()))
+    scores = [EditScores.of(edit, row) for edit, row in zip(edits, similarities, strict=True)]
+    return scores, metrics
+
+
+def _similarities(edit: RecordedEdit, rows: Mapping[str, Similarity]) -> dict[str, float]:
+    """Similarities of an edit to its original, `<similarity>.<state>`."""
+    similarities: dict[str, float] = {}
+    for state, picture in edit.pictures.items():
+        if state == "original":
+            continue
+        values = compare(edit.original[None], picture[None], rows=rows)
+        similarities |= {f"{name}.{state}": float(value[0]) for name, value in values.items()}
+    return similarities
 
 
 def _mean(

@@ -7,7 +7,7 @@ a JSON schema.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from latentdrift.evaluate.evaluations.page_style import in_reading_order, metric
 from latentdrift.evaluate.evaluations.realism import RealismResult, train_critics
 from latentdrift.evaluate.images import subgroups
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.evaluate.metrics.image_similarity import read_edits
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.report.report_warnings import number_warnings, set_warnings
 from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.resampling import Resampling
@@ -196,7 +196,7 @@ def evaluate_sets(
     if not further:
         return report
     compared = {
-        name: evaluate(replace(inputs, synthetic=images, edits=None), is_first_set=False)
+        name: evaluate(replace(inputs, synthetic=images, edits=()), is_first_set=False)
         for name, images in further.items()
     }
     sizes = {"synthetic": len(inputs.synthetic)}
@@ -245,7 +245,7 @@ def write_report(
     out: Path,
     report: EvaluationResults,
     images: Mapping[str, EvaluationImages],
-    edits: Path | None = None,
+    edits: Sequence[RecordedEdit] = (),
 ) -> Path:
     """Write report.json and the self-contained report.html.
 
@@ -254,7 +254,7 @@ def write_report(
         report: From `evaluate`.
         images: `real` and `synthetic`, `train` where copies were searched, and further sets by
             name.
-        edits: The folder of edits that was judged.
+        edits: Edits that were judged.
 
     Returns:
         Path of report.html.
@@ -262,6 +262,6 @@ def write_report(
     from latentdrift.evaluate.report.report_page import page_blocks
 
     write_text(out / "report.json", json.dumps(report.contents, indent=1, allow_nan=False))
-    blocks = page_blocks(report, images, read_edits(edits) if edits else [])
+    blocks = page_blocks(report, images, edits)
     write_page(out / "report.html", "Are the synthetic images any good?", blocks)
     return out / "report.html"

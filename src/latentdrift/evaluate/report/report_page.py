@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from latentdrift.display import html_report
 from latentdrift.evaluate.evaluations.evaluation import Page
 from latentdrift.evaluate.evaluations.evaluations import EVALUATIONS, METRIC_TITLES
 from latentdrift.evaluate.evaluations.page_style import contact_sheet, table_rows
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.report.report import EvaluationResults
 from latentdrift.evaluate.report.set_comparison import comparison_blocks
 
@@ -29,14 +29,14 @@ TABLE_CAPTION = (
 def page_blocks(
     report: EvaluationResults,
     images: Mapping[str, EvaluationImages],
-    edits: Sequence[Mapping[str, Any]],
+    edits: Sequence[RecordedEdit],
 ) -> list[html_report.Block]:
     """Blocks of the page: lights, warnings, numbers, images, and a section for each evaluation.
 
     Args:
         report: From `evaluate`.
         images: `real` and `synthetic`, `train` where it is known, and further sets by name.
-        edits: Edits with their images.
+        edits: Edits that were judged.
     """
     blocks = [html_report.lights(report.lights)]
     if report.warnings:
