@@ -8,6 +8,7 @@ import numpy as np
 import shapes
 
 from latentdrift.evaluate.attributes.counterfactual_metrics import card
+from latentdrift.evaluate.attributes.counterfactual_results import Card
 from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit
 from latentdrift.resampling import Resampling
 
@@ -29,7 +30,7 @@ def edits(
     return found
 
 
-def judged(some: list[RecordedEdit], **how: Any) -> dict[str, Any]:
+def judged(some: list[RecordedEdit], **how: Any) -> Card:
     spaces = {"tiles": lambda images: np.asarray(images)[:, ::4, ::4, 0].reshape(len(images), -1)}
     return card(
         shapes.judges(),

@@ -31,7 +31,8 @@ def fill(kind: Any, contents: Any) -> Any:
 def _model(kind: type[BaseModel], contents: Mapping[str, Any]) -> BaseModel:
     values = {}
     fields = {
-        info.alias or name: (name, info.annotation) for name, info in kind.model_fields.items()
+        info.serialization_alias or name: (name, info.annotation)
+        for name, info in kind.model_fields.items()
     }
     for key, part in contents.items():
         name, annotation = fields.get(key, (key, Any))

@@ -10,6 +10,11 @@ import pytest
 from specs import spec_of
 
 from latentdrift.evaluate.attributes.counterfactual_metrics import _warnings
+from latentdrift.evaluate.attributes.counterfactual_results import (
+    ChangeRealism,
+    Collateral,
+    FollowUps,
+)
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -44,7 +49,7 @@ def level(images: Any) -> np.ndarray:
     )
 
 
-def of_realism(made: float) -> dict[str, Any]:
+def of_realism(made: float) -> ChangeRealism:
     """Edits of well people (0.3) into ill ones (0.6), which come out as `made`."""
     truths = np.repeat([[0.0], [1.0]], N, 0)
     real = EvaluationImages(
@@ -68,14 +73,12 @@ def of_realism(made: float) -> dict[str, Any]:
 def test_realism_is_the_distance_to_real_images_that_have_the_target() -> None:
     right = of_realism(0.6)
     nothing = of_realism(0.3)
-    assert (
-        right["n"] == {"edits": N, "patients": 4, "real": N} and right["change"] == "diagnosis=ill"
-    )
-    assert right["value"] < 0.1 * right["original"] and right["ci"][1] < right["original"]
-    assert nothing["value"] == pytest.approx(nothing["original"], rel=0.2)
+    assert right.n == {"edits": N, "patients": 4, "real": N} and right.change == "diagnosis=ill"
+    assert right.value < 0.1 * right.original and right.ci[1] < right.original
+    assert nothing.value == pytest.approx(nothing.original, rel=0.2)
 
 
-def visits(made: float) -> dict[str, Any] | None:
+def visits(made: float) -> FollowUps | None:
     """Three patients at 70 (0.3) and 80 (0.5, a brighter half), one who never came again, edited to
     80."""
     half = np.zeros((SIDE, SIDE, 1))
@@ -105,15 +108,15 @@ def visits(made: float) -> dict[str, Any] | None:
 @pytest.mark.parametrize("made", [0.0, 0.5, 1.0, -1.0])
 def test_a_follow_up_tells_how_much_of_the_true_change_was_made(made: float) -> None:
     told = visits(made)
-    assert told is not None and (told["n"], told["patients"]) == (3, 3)
-    assert told["metrics"]["effect"]["value"] == pytest.approx(made, abs=1e-6)
+    assert told is not None and (told.n, told.patients) == (3, 3)
+    assert told.metrics["effect"].value == pytest.approx(made, abs=1e-6)
     if made == 1.0:
         assert (
-            told["metrics"]["ssim"]["value"] == pytest.approx(1, abs=1e-6)
-            and told["no_change"]["ssim"]["value"] < 0.99
+            told.metrics["ssim"].value == pytest.approx(1, abs=1e-6)
+            and told.no_change["ssim"].value < 0.99
         )
     if made == 0.0:
-        assert told["metrics"]["ssim"]["value"] == pytest.approx(told["no_change"]["ssim"]["value"])
+        assert told.metrics["ssim"].value == pytest.approx(told.no_change["ssim"].value)
 
 
 def test_the_unchanged_image_is_the_baseline_of_every_similarity() -> None:
@@ -121,16 +124,14 @@ def test_the_unchanged_image_is_the_baseline_of_every_similarity() -> None:
     one."""
     told = visits(0.0)
     assert (
-        told is not None and told["no_change"]["difference_ssim"]["value"] > 0.01
+        told is not None and told.no_change["difference_ssim"].value > 0.01
     )  # no change is a little like a small change
     for name in ("ssim", "ms-ssim", "psnr", "difference_ssim"):
-        assert told["gain"][name]["value"] == pytest.approx(0, abs=1e-9), name
-        assert told["no_change"][name]["value"] == pytest.approx(told["metrics"][name]["value"]), (
-            name
-        )
+        assert told.gain[name].value == pytest.approx(0, abs=1e-9), name
+        assert told.no_change[name].value == pytest.approx(told.metrics[name].value), name
 
 
-def steps(made: float) -> dict[str, Any]:
+def steps(made: float) -> FollowUps:
     """Six patients whose true change is 0.02 to 0.32 everywhere, edited by a share of it."""
     sizes = np.linspace(0.02, 0.32, 6)[:, None, None, None]
     first = scans(np.full(6, 0.5), 5)
@@ -155,27 +156,22 @@ def steps(made: float) -> dict[str, Any]:
 def test_a_gain_is_paired(made: float, decibel: float) -> None:
     """Errors shrink or grow by one factor, so each gains the same decibels, though the errors
     themselves lie 24 dB apart."""
-    psnr = steps(made)["gain"]["psnr"]
-    assert psnr["value"] == pytest.approx(decibel, abs=1e-3) and psnr["n"] == 6
-    assert psnr["ci"] == pytest.approx([decibel, decibel], abs=1e-3)
+    psnr = steps(made).gain["psnr"]
+    assert psnr.value == pytest.approx(decibel, abs=1e-3) and psnr.n == 6
+    assert psnr.ci == pytest.approx([decibel, decibel], abs=1e-3)
 
 
 @pytest.mark.parametrize(("made", "worse"), [(-1.0, True), (0.0, False), (0.5, False)])
 def test_a_counterfactual_that_loses_to_no_change_is_warned_of(made: float, worse: bool) -> None:
-    nothing_else = {
-        "effectiveness": [],
-        "collateral": {"columns": [], "rows": {}, "unit_of": "visits"},
-    }
-    said = _warnings({**nothing_else, "follow_ups": steps(made)})
+    nothing_else = Collateral(columns=[], unit={}, unit_of="visits", rows={})
+    said = _warnings([], nothing_else, steps(made))
     assert bool(said) is worse
     assert not worse or "PSNR (dB) -6.021 (-6.021 to -6.021)" in said[0]
-    assert _warnings({**nothing_else, "follow_ups": None}) == []
+    assert _warnings([], nothing_else, None) == []
 
 
 def test_a_gain_leaves_out_what_cannot_be_subtracted() -> None:
-    assert (
-        steps(1.0)["gain"]["psnr"]["value"] is None
-    )  # the counterfactual is the later scan: infinite
+    assert steps(1.0).gain["psnr"].value is None  # the counterfactual is the later scan: infinite
 
 
 def test_another_state_or_another_patient_is_no_follow_up() -> None:

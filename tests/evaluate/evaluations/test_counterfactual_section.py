@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from card_edits import edits, judged
 
 from latentdrift.display.html_report import write_page
-from latentdrift.evaluate.evaluations.counterfactual_results import Card
+from latentdrift.evaluate.attributes.counterfactual_results import Card
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
 
 
 @pytest.fixture(scope="module")
-def right() -> dict[str, Any]:
+def right() -> Card:
     return judged(edits(changes={"age": 82}, age=82.0), by="sex")
 
 
-def test_the_card_is_drawn(right: dict[str, Any], tmp_path) -> None:
-    assert json.loads(json.dumps(right, allow_nan=False))
+def test_the_card_is_drawn(right: Card, tmp_path) -> None:
+    assert json.loads(json.dumps(right.to_dict(), allow_nan=False))
     write_page(
         tmp_path / "card.html",
         "Card",
-        card_blocks(Card.model_validate(right), edits(changes={"age": 82}, age=82.0)),
+        card_blocks(right, edits(changes={"age": 82}, age=82.0)),
     )
     html = (tmp_path / "card.html").read_text()
     for words in (

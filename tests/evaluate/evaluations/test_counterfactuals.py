@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ import shapes
 from card_edits import edits, judged
 from evaluation_inputs import inputs_of, rendered, request_of, textures
 from light_colours import colour
-from partial_results import training_lights
 
+from latentdrift.evaluate.attributes.counterfactual_results import Card
 from latentdrift.evaluate.evaluations.counterfactuals import (
     COUNTERFACTUALS,
     MAX_SHARE,
@@ -29,39 +28,37 @@ Ends = tuple[float, float]
 
 
 @pytest.fixture(scope="module")
-def right() -> dict[str, Any]:
+def right() -> Card:
     return judged(edits(changes={"age": 82}, age=82.0))
 
 
-def test_an_edit_that_does_what_was_asked_and_one_that_changes_the_sex_too(
-    right: dict[str, Any],
-) -> None:
+def card_lights(scores: Card) -> dict[str, tuple[str, str]]:
+    """Question -> colour and sentence."""
+    result = CounterfactualResult(card=scores)
+    return {title: (found, words) for title, found, words in lights(Results([result]))}
+
+
+def test_an_edit_that_does_what_was_asked_and_one_that_changes_the_sex_too(right: Card) -> None:
+    made = "Edits do what was asked?"
+    nothing_else = "And nothing else?"
+    assert card_lights(right)[made][0] == "green" == card_lights(right)[nothing_else][0]
     wrong = judged(edits(changes={"age": 82}, age=82.0, sex="M"))
-    assert (
-        colour({"card": right}, "Edits do what")
-        == "green"
-        == colour({"card": right}, "And nothing else")
-    )
-    assert colour({"card": wrong}, "And nothing else") == "red"
-    words = next(
-        words
-        for label, _, words in training_lights({"card": wrong})
-        if label == "And nothing else?"
-    )
+    found, words = card_lights(wrong)[nothing_else]
+    assert found == "red"
     assert "Changed although not requested: sex: F (edits: age increased)." in words
     nothing = judged(edits(changes={"age": 82}))
-    assert colour({"card": nothing}, "Edits do what") == "red"
+    assert card_lights(nothing)[made][0] == "red"
     too_far = judged(edits(changes={"age": 70}, age=84.0))
-    assert colour({"card": too_far}, "Edits do what") == "amber"
+    assert card_lights(too_far)[made][0] == "amber"
 
 
 def test_what_the_judges_see_of_real_ages_is_the_slope_of_their_judgement(
-    right: dict[str, Any],
+    right: Card,
 ) -> None:
     real = shapes.held_out()
     judges = shapes.judges()
     slope = np.polyfit(real.attributes["age"], judges(real)[:, 0], 1)[0]
-    assert right["effectiveness"][0]["share_ceiling"] == pytest.approx(slope)
+    assert right.effectiveness[0].share_ceiling == pytest.approx(slope)
 
 
 def cells(

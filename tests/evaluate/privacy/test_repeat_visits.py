@@ -34,9 +34,7 @@ def test_identity_is_read_against_repeat_visits() -> None:
         code, {"original": same, "reconstruction": same, "counterfactual": other}, known, people
     )
     assert kept is not None and lost is not None
-    assert (
-        kept["kept"] == 1 and lost["kept"] < 0.4 and kept["visits"] > 0.95 > 0.5 > kept["strangers"]
-    )
+    assert kept.passing == 1 and lost.passing < 0.4 and kept.visits > 0.95 > 0.5 > kept.strangers
     assert (
         identity(
             code,

@@ -114,11 +114,11 @@ def test_four_edits_of_a_patient_that_agree_are_one_observation():
     patients = np.random.default_rng(0).normal(size=9)
     units = np.repeat(np.arange(9), 4)
     four, one = (PatientResampling(groups, Resampling(500)) for groups in (units, np.arange(9)))
-    assert four.mean(np.repeat(patients, 4))["ci"] == pytest.approx(one.mean(patients)["ci"])
+    assert four.mean(np.repeat(patients, 4)).ci == pytest.approx(one.mean(patients).ci)
     assert four.patients == 9 and four.take(units < 3).patients == 3
     edits = PatientResampling(np.arange(36), Resampling(500))
-    assert np.ptp(four.mean(np.repeat(patients, 4))["ci"]) > 1.7 * np.ptp(
-        edits.mean(np.repeat(patients, 4))["ci"]
+    assert np.ptp(four.mean(np.repeat(patients, 4)).ci) > 1.7 * np.ptp(
+        edits.mean(np.repeat(patients, 4)).ci
     )
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,15 @@ from latentdrift.attributes.specification import Spec
 from latentdrift.display.counting import count
 from latentdrift.display.html_report import bounds
 from latentdrift.evaluate.attributes.attribute_predictors import Judges
+from latentdrift.evaluate.attributes.counterfactual_results import (
+    Card,
+    Change,
+    ClassChange,
+    Collateral,
+    CollateralCell,
+    FollowUps,
+    NumberChange,
+)
 from latentdrift.evaluate.attributes.ground_truth import CHANGED
 from latentdrift.evaluate.attributes.interventions import follow_ups, realism
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
@@ -41,6 +49,7 @@ from latentdrift.evaluate.images.recorded_edits import (
 )
 from latentdrift.evaluate.privacy.repeat_visits import Space, between, identity, pairs_of, spread
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling, groups
+from latentdrift.evaluate.statistics.results import EditMean
 from latentdrift.resampling import Resampling
 
 NOTHING = (
@@ -66,8 +75,8 @@ def card(
     size: int,
     by: str | None = None,
     resampling: Resampling = Resampling(),
-) -> dict[str, Any]:
-    """Scores of edits; see `evaluations/counterfactual_results.py` for the fields.
+) -> Card:
+    """Scores of edits.
 
     Args:
         judges: Attribute predictors.
@@ -88,34 +97,33 @@ def card(
     people = PatientResampling(groups(len(edits), patients_of(edits)), resampling)
     seen = Predictions.of(judges, sets, real)
     changes = _changes(edits)
-    everyone = np.ones(len(edits), bool)
+    means = {name: people.mean(values) for name, values in changes.items()}
     parts = _subgroups(records, by)
     unit, whose = spread(seen.real, pairs_of(real), resampling.seed)
     worst = changes | {"collateral": _collateral_of_each(requested, seen.edits, unit)}
-    scores = {
-        "n": len(edits),
-        "patients": people.patients,
-        "kinds": requested.kinds,
-        "effectiveness": _effectiveness(requested, seen, everyone, people),
-        "composition": people.mean(changes["reconstruction"]),
-        "minimality": {
-            name: people.mean(changes[name])
-            for name in ("change", "area", "outside")
-            if name in changes
-        },
-        "collateral": _collateral(requested, seen, unit, whose, people),
-        "realism": realism(requested, edits, sets, real, seen.truths, spaces, people),
-        "follow_ups": follow_ups(edits, sets, real, spec, people),
-        "identity": {label: identity(space, sets, real, people) for label, space in spaces.items()},
-        "reversibility": people.mean(changes["reversed"]) if "reversed" in changes else None,
-        "by": by if parts else None,
-        "subgroups": {
+    effectiveness = _effectiveness(requested, seen, np.ones(len(edits), bool), people)
+    collateral = _collateral(requested, seen, unit, whose, people)
+    followed = follow_ups(edits, sets, real, spec, people)
+    return Card(
+        n=len(edits),
+        patients=people.patients,
+        kinds=requested.kinds,
+        effectiveness=effectiveness,
+        composition=means["reconstruction"],
+        minimality={name: means[name] for name in ("change", "area", "outside") if name in means},
+        collateral=collateral,
+        realism=realism(requested, edits, sets, real, seen.truths, spaces, people),
+        follow_ups=followed,
+        identity={label: identity(space, sets, real, people) for label, space in spaces.items()},
+        reversibility=means.get("reversed"),
+        by=by if parts else None,
+        subgroups={
             value: _effectiveness(requested, seen, places, people)
             for value, places in parts.items()
         },
-        "worst": _worst_edits(edits, worst),
-    }
-    return scores | {"warnings": _warnings(scores)}
+        worst=_worst_edits(edits, worst),
+        warnings=_warnings(effectiveness, collateral, followed),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +205,7 @@ def _changes(edits: Sequence[RecordedEdit]) -> dict[str, np.ndarray]:
 
 def _effectiveness(
     requested: RequestedChanges, seen: Predictions, places: np.ndarray, people: PatientResampling
-) -> list[dict[str, Any]]:
+) -> list[Change]:
     """One row for each kind of change: request, predictions before and after, and their quality.
 
     Args:
@@ -206,31 +214,26 @@ def _effectiveness(
         places: Which edits count, bool [E].
         people: Patients of the edits.
     """
-    effects = []
+    effects: list[Change] = []
     for kind in requested.kinds:
         rows = requested.rows(kind) & places
         if not rows.any():
             continue
-        place, after = requested.target(kind)
-        output = seen.judges.outputs[place]
-        row = {"change": kind, "judged": output.name, "unit": output.unit, "n": int(rows.sum())}
-        row["patients"] = people.take(rows).patients
-        if output.value is None:
-            row |= _number_effect(requested, seen, rows, place, people)
-        else:
-            row |= _class_effect(seen, rows, place, after, people)
-        effects.append(row)
+        of_kind = _number_effect if requested.is_number(kind) else _class_effect
+        effects.append(of_kind(kind, requested, seen, rows, people))
     return effects
 
 
 def _number_effect(
+    kind: str,
     requested: RequestedChanges,
     seen: Predictions,
     rows: np.ndarray,
-    place: int,
     people: PatientResampling,
-) -> dict[str, Any]:
-    """Effect of edits `rows` on the number in column `place`."""
+) -> NumberChange:
+    """Effect of edits `rows` on the number that a kind of change is of."""
+    place, _ = requested.target(kind)
+    output = seen.judges.outputs[place]
     some = people.take(rows)
     before = seen.edits["original"][rows, place]
     after = seen.edits["counterfactual"][rows, place]
@@ -239,21 +242,32 @@ def _number_effect(
     known = ~np.isnan(seen.truths[:, place])
     real = seen.real[known, place]
     truth = seen.truths[known, place]
-    return {
-        "asked": some.mean(shift),
-        "moved": some.mean(after - before),
-        "share": _slope(after - before, shift),
-        "error": some.mean(np.abs(after - wanted)),
-        "untouched": float(np.abs(before - wanted).mean()),
-        "ceiling": float(np.abs(real - truth).mean()) if known.any() else None,
-        "share_ceiling": _slope(_centred(real), _centred(truth)),
-    }
+    return NumberChange(
+        change=kind,
+        judged=output.name,
+        unit=output.unit,
+        n=int(rows.sum()),
+        patients=some.patients,
+        requested=some.mean(shift),
+        moved=some.mean(after - before),
+        share=_slope(after - before, shift),
+        error=some.mean(np.abs(after - wanted)),
+        untouched=float(np.abs(before - wanted).mean()),
+        ceiling=float(np.abs(real - truth).mean()) if known.any() else None,
+        share_ceiling=_slope(_centred(real), _centred(truth)),
+    )
 
 
 def _class_effect(
-    seen: Predictions, rows: np.ndarray, place: int, target: float, people: PatientResampling
-) -> dict[str, Any]:
-    """Effect of edits `rows` on the class in column `place`, whose target is 1 or 0."""
+    kind: str,
+    requested: RequestedChanges,
+    seen: Predictions,
+    rows: np.ndarray,
+    people: PatientResampling,
+) -> ClassChange:
+    """Effect of edits `rows` on the class that a kind of change is of."""
+    place, target = requested.target(kind)
+    output = seen.judges.outputs[place]
     some = people.take(rows)
     side = 1 if target else -1
     before = seen.edits["original"][rows, place]
@@ -261,13 +275,18 @@ def _class_effect(
     hits = side * after > 0
     with_target = seen.truths[:, place] == target
     real = seen.real[with_target, place]
-    return {
-        "reached": float(hits.mean()),
-        "reached_ci": some.share(hits),
-        "untouched": float((side * before > 0).mean()),
-        "moved": some.mean(side * (after - before)),
-        "ceiling": float((side * real > 0).mean()) if with_target.any() else None,
-    }
+    return ClassChange(
+        change=kind,
+        judged=output.name,
+        unit=output.unit,
+        n=int(rows.sum()),
+        patients=some.patients,
+        reached=float(hits.mean()),
+        reached_ci=some.share(hits),
+        untouched=float((side * before > 0).mean()),
+        moved=some.mean(side * (after - before)),
+        ceiling=float((side * real > 0).mean()) if with_target.any() else None,
+    )
 
 
 def _collateral(
@@ -276,7 +295,7 @@ def _collateral(
     unit: np.ndarray,
     whose: str,
     people: PatientResampling,
-) -> dict[str, Any]:
+) -> Collateral:
     """Mean shift of every attribute, in units of its spread, for every kind of change and for none.
 
     Args:
@@ -290,7 +309,7 @@ def _collateral(
     numbers = np.array([output.value is None for output in outputs])
     apart = between(seen.real, seen.truths, numbers)
     everyone = np.ones(len(seen.edits["original"]), bool)
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[CollateralCell]] = {}
     for kind, places in [
         *((kind, requested.rows(kind)) for kind in requested.kinds),
         (NOTHING, everyone),
@@ -305,12 +324,12 @@ def _collateral(
         ]
     names = [output.name for output in outputs]
     units = {name: float(value) for name, value in zip(names, unit, strict=True)}
-    return {"columns": names, "unit": units, "unit_of": whose, "rows": rows}
+    return Collateral(columns=names, unit=units, unit_of=whose, rows=rows)
 
 
 def _cell(
     shift: np.ndarray, unit: float, apart: float, some: PatientResampling, *, is_wanted: bool
-) -> dict[str, Any]:
+) -> CollateralCell:
     """A cell of the collateral matrix.
 
     A shift is beyond what may happen where it is clear, larger than between visits, and MATERIAL:
@@ -324,15 +343,23 @@ def _cell(
         is_wanted: Whether the change was requested.
     """
     mean = some.mean(shift / unit)
-    ci = mean["ci"]
+    ci = mean.ci
     share = float(shift.mean() / apart) if np.isfinite(apart) else None
     shares = None
     if share is not None and ci is not None:
         shares = [float(end * unit / apart) for end in ci]
-    is_clear = ci is not None and (ci[0] > 0 or ci[1] < 0) and abs(mean["value"]) > BEYOND
+    is_beside_zero = ci is not None and (ci[0] > 0 or ci[1] < 0)
+    is_clear = is_beside_zero and mean.value is not None and abs(mean.value) > BEYOND
     is_material = share is None or abs(share) > MATERIAL
-    beyond = bool(is_clear and is_material and not is_wanted)
-    return {**mean, "share": share, "share_ci": shares, "asked": is_wanted, "beyond": beyond}
+    return CollateralCell(
+        value=mean.value,
+        ci=ci,
+        n=mean.n,
+        share=share,
+        share_ci=shares,
+        is_requested=is_wanted,
+        beyond=is_clear and is_material and not is_wanted,
+    )
 
 
 def _collateral_of_each(
@@ -356,44 +383,32 @@ def _subgroups(records: Sequence[EditRecord], by: str | None) -> dict[str, np.nd
     return masks if len(masks) > 1 else {}
 
 
-def _warnings(scores: Mapping[str, Any]) -> list[str]:
+def _warnings(
+    effectiveness: Sequence[Change], collateral: Collateral, followed: FollowUps | None
+) -> list[str]:
+    """Sentences that a reader needs before the numbers."""
     warnings = []
-    few = {
-        row["change"]: row["patients"]
-        for row in scores["effectiveness"]
-        if row["patients"] < MIN_PATIENTS
-    }
+    few = {row.change: row.patients for row in effectiveness if row.patients < MIN_PATIENTS}
     if few:
         each = ", ".join(f"{change(kind)} ({n})" for kind, n in few.items())
         warnings.append(
             f"Counterfactuals: too few to conclude, edits of fewer than {MIN_PATIENTS} patients: "
             f"{each}."
         )
-    columns = scores["collateral"]["columns"]
-    for kind, cells in scores["collateral"]["rows"].items():
+    for kind, cells in collateral.rows.items():
         moved = [
-            attribute(name) for name, cell in zip(columns, cells, strict=True) if cell["beyond"]
+            attribute(name)
+            for name, cell in zip(collateral.columns, cells, strict=True)
+            if cell.beyond
         ]
         if moved:
             warnings.append(
                 f"Counterfactuals, {change(kind)}: {', '.join(moved)} changed, too, although not "
                 "asked for, by more than between two visits of a patient."
             )
-    followed = scores["follow_ups"]
-    gains = followed["gain"].items() if followed else ()
-    worse = [
-        f"{FOLLOW_UP[name]} {gain['value']:+.4g} ({bounds(gain['ci'])})"
-        for name, gain in gains
-        if _is_worse(gain)
-    ]
-    if worse:
-        warnings.append(
-            "Counterfactuals: less like the patient's own scan in the requested state than the "
-            f"untouched original is, {count(followed['n'], 'edit')} of "
-            f"{count(followed['patients'], 'patient')}: "
-            f"{', '.join(worse)}."
-        )
-    if scores["collateral"]["unit_of"] != "visits":
+    if followed is not None:
+        warnings += _losses(followed)
+    if collateral.unit_of != "visits":
         warnings.append(
             "Counterfactuals: hardly any real patient came twice. Collateral changes are in units "
             "of the difference between any two patients."
@@ -401,9 +416,28 @@ def _warnings(scores: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
-def _is_worse(gain: Mapping[str, Any]) -> bool:
+def _losses(followed: FollowUps) -> list[str]:
+    """A sentence where counterfactuals are clearly less like the true scan than the originals."""
+    worse = [
+        f"{FOLLOW_UP[name]} {gain.value:+.4g} ({bounds(gain.ci)})"
+        for name, gain in followed.gain.items()
+        if _is_loss(gain)
+    ]
+    if not worse:
+        return []
+    return [
+        (
+            "Counterfactuals: less like the patient's own scan in the requested state than the "
+            f"untouched original is, {count(followed.n, 'edit')} of "
+            f"{count(followed.patients, 'patient')}: "
+            f"{', '.join(worse)}."
+        )
+    ]
+
+
+def _is_loss(gain: EditMean) -> bool:
     """Whether the whole interval lies below 0."""
-    return gain["ci"] is not None and gain["ci"][1] < 0
+    return gain.ci is not None and gain.ci[1] < 0
 
 
 def _slope(observed: np.ndarray, wanted: np.ndarray) -> float | None:

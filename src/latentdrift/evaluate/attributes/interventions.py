@@ -7,6 +7,7 @@ follow-ups: the counterfactual beside the patient's own visit in the requested s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ import pandas as pd
 
 from latentdrift import prompts
 from latentdrift.attributes.specification import AttributeValues, Spec, as_number
+from latentdrift.evaluate.attributes.counterfactual_results import ChangeRealism, FollowUps
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit, patients_of
-from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
+from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, DistanceMetric, judge
 from latentdrift.evaluate.metrics.image_similarity import WINDOW
 from latentdrift.evaluate.privacy.repeat_visits import Space
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling
@@ -43,7 +45,7 @@ def realism(
     truths: np.ndarray,
     spaces: Mapping[str, Space],
     people: PatientResampling,
-) -> list[dict[str, Any]]:
+) -> list[ChangeRealism]:
     """KID of the counterfactuals of each change to held-out real images with its target, in each
     feature space.
 
@@ -57,8 +59,7 @@ def realism(
         people: Patients of the edits, and the resamples.
 
     Returns:
-        One row for each change and space with enough images: change, features, n, value, ci, floor
-        and matched as of `distribution_metrics.judge`, and `original`, the KID of the originals.
+        One row for each change and space with enough images.
     """
     patients = patients_of(edits)
     table = []
@@ -75,23 +76,36 @@ def realism(
                 continue
             whose = [patients[row] for row in rows]
             owners = None if real.patients is None else [real.patients[place] for place in target]
-            edited, before = (
-                judge(
-                    KID,
-                    known[target],
-                    features[name][rows],
-                    owners,
-                    whose=whose,
-                    resampling=people.resampling,
-                )
-                for name in ("counterfactual", "original")
+            kid = partial(
+                judge,
+                KID,
+                known[target],
+                patients=owners,
+                whose=whose,
+                resampling=people.resampling,
             )
+            edited = kid(features["counterfactual"][rows])
+            before = kid(features["original"][rows])
             n = {"edits": len(rows), "patients": len(set(whose)), "real": len(target)}
-            parts = edited.model_dump(include={"value", "ci", "floor", "floor_ci", "matched"})
-            table.append(
-                {"change": kind, "features": label, "n": n, **parts, "original": before.value}
-            )
+            table.append(_change_realism(kind, label, n, edited, before))
     return table
+
+
+def _change_realism(
+    kind: str, label: str, n: dict[str, int], edited: DistanceMetric, before: DistanceMetric
+) -> ChangeRealism:
+    """Row of a change in a feature space, from the KID of counterfactuals and of originals."""
+    return ChangeRealism(
+        change=kind,
+        features=label,
+        n=n,
+        value=edited.value,
+        ci=edited.ci,
+        floor=edited.floor,
+        floor_ci=edited.floor_ci,
+        matched=edited.matched,
+        original=before.value,
+    )
 
 
 def _has_target(requested: RequestedChanges, kind: str, truths: np.ndarray) -> np.ndarray:
@@ -113,7 +127,7 @@ def follow_ups(
     real: EvaluationImages,
     spec: Spec,
     people: PatientResampling,
-) -> dict[str, Any] | None:
+) -> FollowUps | None:
     """Counterfactuals beside the patient's own visit in the target state; None where no patient has
     such a visit.
 
@@ -126,11 +140,6 @@ def follow_ups(
         real: Held-out real images, of which some may be later visits.
         spec: The cohort's attributes.
         people: Patients of the edits, and the resamples.
-
-    Returns:
-        n, patients, metrics (those of `truth.against_visit`: value, ci, n), no_change, the same of
-        the untouched originals, and gain, the paired difference of the two. Both are of the same
-        patients: their own intervals overlap also where the difference is clear.
     """
     pairs = [
         (place, visit)
@@ -147,13 +156,13 @@ def follow_ups(
     some = people.take(places)
     scores = against_visit(first, edited, last)
     untouched = against_visit(first, baselines(first, first, first)["no change"], last)
-    return {
-        "n": len(places),
-        "patients": some.patients,
-        "metrics": {name: some.mean(values) for name, values in scores.items()},
-        "no_change": {name: some.mean(untouched[name]) for name in NO_CHANGE},
-        "gain": {name: some.mean(_gain(scores[name], untouched[name])) for name in NO_CHANGE},
-    }
+    return FollowUps(
+        n=len(places),
+        patients=some.patients,
+        metrics={name: some.mean(values) for name, values in scores.items()},
+        no_change={name: some.mean(untouched[name]) for name in NO_CHANGE},
+        gain={name: some.mean(_gain(scores[name], untouched[name])) for name in NO_CHANGE},
+    )
 
 
 def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:

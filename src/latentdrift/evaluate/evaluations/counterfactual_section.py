@@ -11,22 +11,22 @@ from latentdrift.display import html_report
 from latentdrift.display.counting import count
 from latentdrift.display.html_report import estimate
 from latentdrift.evaluate.attributes.counterfactual_metrics import BEYOND, MATERIAL
-from latentdrift.evaluate.evaluations.counterfactual_results import (
+from latentdrift.evaluate.attributes.counterfactual_results import (
     Card,
     Change,
     ChangeRealism,
     ClassChange,
     Collateral,
     CollateralCell,
-    EditMean,
     FollowUps,
-    Identity,
     NumberChange,
     unit_words,
 )
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
 from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.images.strips import edit_strip
+from latentdrift.evaluate.privacy.repeat_visits import Identity
+from latentdrift.evaluate.statistics.results import EditMean
 
 COLOUR_LIMIT = 4.0
 """Units at which the colours of the collateral matrix end."""

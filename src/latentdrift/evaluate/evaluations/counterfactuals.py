@@ -14,13 +14,12 @@ from latentdrift.evaluate.attributes.counterfactual_metrics import (
     MIN_PATIENTS,
     card,
 )
-from latentdrift.evaluate.evaluations.counterfactual_results import (
+from latentdrift.evaluate.attributes.counterfactual_results import (
     Card,
     Change,
     ClassChange,
     Collateral,
     CollateralCell,
-    Identity,
     unit_words,
 )
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
@@ -45,6 +44,7 @@ from latentdrift.evaluate.evaluations.light_rules import (
     worst_colour,
 )
 from latentdrift.evaluate.images.attribute_words import attribute, change
+from latentdrift.evaluate.privacy.repeat_visits import Identity
 
 MAX_SHARE = 1.5
 """Share of the requested change: an edit that makes more does not do what was requested (ours)."""
@@ -92,7 +92,7 @@ def compute(inputs: Inputs) -> CounterfactualResult | None:
     if request is None or not request.scores_edits:
         return None
     try:
-        contents = card(
+        scores = card(
             inputs.predictors,
             inputs.edits,
             inputs.real,
@@ -104,7 +104,7 @@ def compute(inputs: Inputs) -> CounterfactualResult | None:
         )
     except InputError as error:
         return CounterfactualResult(warnings=[f"No card of the counterfactuals: {error}."])
-    return CounterfactualResult.model_validate({"card": contents, "warnings": contents["warnings"]})
+    return CounterfactualResult(card=scores, warnings=scores.warnings)
 
 
 def lights(results: Results) -> list[Light]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling, rng
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
 
 Space = Callable[[np.ndarray], np.ndarray]
 """Pictures [N, H, W, 3] in [0, 1] -> features [N, D]."""
@@ -59,6 +60,25 @@ def spread(seen: np.ndarray, visits: np.ndarray, seed: int) -> tuple[np.ndarray,
     return np.maximum(size, 1e-6), whose
 
 
+class Identity(ResultModel):
+    """Similarity of edits to their originals beside that of two visits of a patient."""
+
+    counterfactual: float
+    reconstruction: float
+    visits: float
+    strangers: float | None
+    limit: float
+    """Similarity that 95 % of repeat visits reach."""
+    passing: float = Field(validation_alias="kept", serialization_alias="kept")
+    """Share of the counterfactuals that reach the limit."""
+    passing_ci: Interval | None = Field(validation_alias="kept_ci", serialization_alias="kept_ci")
+    strangers_passing: float | None = Field(
+        validation_alias="strangers_kept", serialization_alias="strangers_kept"
+    )
+    """Share of the pairs of different patients that reach the limit."""
+    n: dict[str, int]
+
+
 def between(seen: np.ndarray, truths: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Difference of the mean predictions of the two real classes; for a number, two standard
     deviations.
@@ -86,7 +106,7 @@ def identity(
     sets: Mapping[str, EvaluationImages],
     real: EvaluationImages,
     people: PatientResampling,
-) -> dict[str, Any] | None:
+) -> Identity | None:
     """Similarity of edits to their originals, beside that of two visits of a patient.
 
     It is the cosine of features minus the mean of the real ones.
@@ -98,7 +118,7 @@ def identity(
         people: Patients of the edits, for the intervals.
 
     Returns:
-        Content of `identity` in report.json; None for fewer than MIN_PAIRS pairs of visits.
+        The similarities; None for fewer than MIN_PAIRS pairs of visits.
     """
     visits = pairs_of(real)
     if len(visits) < MIN_PAIRS:
@@ -115,17 +135,17 @@ def identity(
     limit = float(np.quantile(same, QUANTILE))
     similarity = _cosine(edited - mean, original - mean)
     hits = similarity >= limit
-    return {
-        "counterfactual": float(similarity.mean()),
-        "reconstruction": float(_cosine(again - mean, original - mean).mean()),
-        "visits": float(same.mean()),
-        "strangers": float(other.mean()) if len(other) else None,
-        "limit": limit,
-        "kept": float(hits.mean()),
-        "kept_ci": people.share(hits),
-        "strangers_kept": float((other >= limit).mean()) if len(other) else None,
-        "n": {"edits": len(similarity), "patients": people.patients, "visits": len(visits)},
-    }
+    return Identity(
+        counterfactual=float(similarity.mean()),
+        reconstruction=float(_cosine(again - mean, original - mean).mean()),
+        visits=float(same.mean()),
+        strangers=float(other.mean()) if len(other) else None,
+        limit=limit,
+        passing=float(hits.mean()),
+        passing_ci=people.share(hits),
+        strangers_passing=float((other >= limit).mean()) if len(other) else None,
+        n={"edits": len(similarity), "patients": people.patients, "visits": len(visits)},
+    )
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:

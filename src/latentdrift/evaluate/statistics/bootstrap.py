@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from latentdrift.evaluate.statistics.results import EditMean
 from latentdrift.resampling import Resampling
 from latentdrift.seeds import derive
 
@@ -255,22 +256,22 @@ class PatientResampling:
         """Select edits by their positions, or by a mask bool [E]."""
         return PatientResampling(self.units[places], self.resampling)
 
-    def mean(self, values: np.ndarray) -> dict[str, Any]:
+    def mean(self, values: np.ndarray) -> EditMean:
         """Mean over edits with its 95 % interval over patients.
 
         Args:
             values: [E]; NaN is skipped.
 
         Returns:
-            value, ci and n; value and ci are None without values.
+            The mean; its value and interval are None without values.
         """
         is_known = np.isfinite(values)
         known = values[is_known]
         if not len(known):
-            return {"value": None, "ci": None, "n": 0}
+            return EditMean(value=None, ci=None, n=0)
         source = self.resampling.rng("card")
         ci = mean_interval(known, self.units[is_known], self.resampling.n, source)
-        return {"value": float(known.mean()), "ci": ci, "n": len(known)}
+        return EditMean(value=float(known.mean()), ci=ci, n=len(known))
 
     def share(self, hits: np.ndarray) -> list[float] | None:
         """95 % interval of the share of edits that are True in bool [E]; None as in

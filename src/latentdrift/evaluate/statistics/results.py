@@ -53,3 +53,11 @@ class Metric(ResultModel):
     """Images of each half behind the floor."""
     identical: int | None = None
     """Pairs of identical images, which have an infinite PSNR and are left out of the mean."""
+
+
+class EditMean(ResultModel):
+    """Mean over edits."""
+
+    value: float | None
+    ci: Interval | None
+    n: int

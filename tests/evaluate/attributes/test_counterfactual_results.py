@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from latentdrift.evaluate.evaluations.counterfactual_results import (
+from latentdrift.evaluate.attributes.counterfactual_results import (
     Collateral,
     CollateralCell,
-    Identity,
     unit_words,
 )
+from latentdrift.evaluate.privacy.repeat_visits import Identity
 
 IDENTITY = {
     "counterfactual": 0.9,

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from latentdrift.evaluate.statistics.results import Interval, ResultModel
-
-
-class EditMean(ResultModel):
-    """Mean over edits."""
-
-    value: float | None
-    ci: Interval | None
-    n: int
+from latentdrift.evaluate.privacy.repeat_visits import Identity
+from latentdrift.evaluate.statistics.results import EditMean, Interval, ResultModel
 
 
 class NumberChange(ResultModel):
@@ -23,7 +16,7 @@ class NumberChange(ResultModel):
     unit: str
     n: int
     patients: int
-    requested: EditMean = Field(alias="asked")
+    requested: EditMean = Field(validation_alias="asked", serialization_alias="asked")
     """Requested change."""
     moved: EditMean
     """Change that the predictors see."""
@@ -71,7 +64,7 @@ class CollateralCell(ResultModel):
     share: float | None
     """Change as a share of the difference between the real classes."""
     share_ci: Interval | None
-    is_requested: bool = Field(alias="asked")
+    is_requested: bool = Field(validation_alias="asked", serialization_alias="asked")
     """Whether the change was requested."""
     beyond: bool
     """Whether it was not requested and is clearly large."""
@@ -112,23 +105,6 @@ class FollowUps(ResultModel):
     """Means of the untouched originals."""
     gain: dict[str, EditMean]
     """Difference of the two."""
-
-
-class Identity(ResultModel):
-    """Similarity of edits to their originals beside that of two visits of a patient."""
-
-    counterfactual: float
-    reconstruction: float
-    visits: float
-    strangers: float | None
-    limit: float
-    """Similarity that 95 % of repeat visits reach."""
-    passing: float = Field(alias="kept")
-    """Share of the counterfactuals that reach the limit."""
-    passing_ci: Interval | None = Field(alias="kept_ci")
-    strangers_passing: float | None = Field(alias="strangers_kept")
-    """Share of the pairs of different patients that reach the limit."""
-    n: dict[str, int]
 
 
 class Card(ResultModel):
