@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from latentdrift.evaluate.images.image_sets import EvaluationImages
+from latentdrift.evaluate.reader_study.reader_study import StudyKey
 
 N = 20
 
@@ -24,8 +25,8 @@ def images(n: int, level: float, patients: int | None = None) -> EvaluationImage
     )
 
 
-def csv(path: Path, key: dict, answers: dict[int, str], study: str | None = None) -> Path:
-    rows = [(study or key["study"], item, answer, "3", "1.5") for item, answer in answers.items()]
+def csv(path: Path, key: StudyKey, answers: dict[int, str], study: str | None = None) -> Path:
+    rows = [(study or key.study, item, answer, "3", "1.5") for item, answer in answers.items()]
     pd.DataFrame(rows, columns=["study", "item", "answer", "confidence", "seconds"]).to_csv(
         path, index=False
     )

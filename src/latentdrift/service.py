@@ -645,11 +645,11 @@ def reader_score(options: config.ReaderScoreOptions, quiet: bool = False) -> Res
     from latentdrift.resampling import Resampling
 
     resampling = Resampling(options.bootstrap, options.seed)
-    result = study.scored(study.read_key(options.key), options.answers, resampling)
+    result = study.score_files(study.read_key(options.key), options.answers, resampling)
     study.write_score(options.out, result)
     return {
         "file": str(options.out),
-        **{name: one["verdict"] for name, one in result["readers"].items()},
+        **{name: reader.verdict for name, reader in result.readers.items()},
     }
 
 

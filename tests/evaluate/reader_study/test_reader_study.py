@@ -20,24 +20,26 @@ from latentdrift.cli import main
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.reader_study.reader_score import read_key
-from latentdrift.evaluate.reader_study.reader_study import choose, write_study
+from latentdrift.evaluate.reader_study.reader_study import StudyKey, choose, write_study
 
 
-def test_both_kinds_are_shown_shuffled_and_no_patient_twice(study: tuple[Path, dict]) -> None:
+def test_both_kinds_are_shown_shuffled_and_no_patient_twice(study: tuple[Path, StudyKey]) -> None:
     _, key = study
-    kinds = [item["kind"] for item in key["items"]]
+    kinds = [item.kind for item in key.items]
     assert (
         kinds.count("real") == kinds.count("synthetic") == N
         and "real" in kinds[:8]
         and "synthetic" in kinds[:8]
     )
-    real = [item for item in key["items"] if item["kind"] == "real"]
-    assert len({int(item["name"].removeprefix("secret")) % 40 for item in real}) == N
-    by_kind = pd.DataFrame(key["items"]).groupby(["kind", "group"]).size()
+    real = [item for item in key.items if item.kind == "real"]
+    assert len({int(item.name.removeprefix("secret")) % 40 for item in real}) == N
+    by_kind = (
+        pd.DataFrame([item.model_dump() for item in key.items]).groupby(["kind", "group"]).size()
+    )
     assert by_kind["real"].to_dict() == by_kind["synthetic"].to_dict()
 
 
-def test_the_page_gives_nothing_away_and_needs_no_network(study: tuple[Path, dict]) -> None:
+def test_the_page_gives_nothing_away_and_needs_no_network(study: tuple[Path, StudyKey]) -> None:
     folder, key = study
     html = (folder / "page" / "study.html").read_text()
     assert (
@@ -62,8 +64,8 @@ def test_the_page_gives_nothing_away_and_needs_no_network(study: tuple[Path, dic
         }
     brightest = [np.asarray(Image.open(io.BytesIO(picture))).max() for picture in pictures]
     assert all(
-        (bright < 130) == (item["kind"] == "real")
-        for bright, item in zip(brightest, key["items"], strict=True)
+        (bright < 130) == (item.kind == "real")
+        for bright, item in zip(brightest, key.items, strict=True)
     )
 
 
@@ -78,7 +80,9 @@ def test_the_same_seed_is_the_same_study_and_another_is_not() -> None:
     )
 
 
-def test_a_study_that_would_be_unfair_is_refused(study: tuple[Path, dict], tmp_path: Path) -> None:
+def test_a_study_that_would_be_unfair_is_refused(
+    study: tuple[Path, StudyKey], tmp_path: Path
+) -> None:
     folder, _ = study
     real = images(8, 0.5, patients=2)
     made = images(8, 1.0)
@@ -111,7 +115,7 @@ def test_the_verbs(tiny_cohort_folder: Path, tmp_path: Path) -> None:
     made = service.run("reader make", config.ReaderMakeOptions(**asked), quiet=True)
     assert made["key"] == str(tmp_path / "page-key.json") and made["images"] == 4
     key = read_key(Path(made["key"]))
-    answers = csv(tmp_path / "anna.csv", key, {item["item"]: item["kind"] for item in key["items"]})
+    answers = csv(tmp_path / "anna.csv", key, key.truth)
     assert (
         main.main(
             [

@@ -7,43 +7,101 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from latentdrift.errors import InputError
-from latentdrift.evaluate.reader_study.reader_study import COLUMNS, FORMAT, KINDS
+from latentdrift.evaluate.reader_study.reader_study import COLUMNS, KINDS, StudyKey
 from latentdrift.evaluate.statistics.bootstrap import interval, proportion_interval
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.resampling import Resampling
 from latentdrift.storage import write_text
 
+Answers = Mapping[int, str]
+"""Item -> answer of one reader, a row of KINDS."""
 
-def read_key(path: Path) -> dict[str, Any]:
+
+class Share(ResultModel):
+    """Share of right answers."""
+
+    value: float | None
+    """None without an answer."""
+    ci: Interval | None
+    n: int
+    """Number of answers."""
+
+
+class ReaderScore(ResultModel):
+    """Score of one reader."""
+
+    accuracy: float
+    accuracy_ci: Interval
+    """95 % interval (Wilson)."""
+    n: int
+    """Number of answers."""
+    p: float
+    """Exact two-sided p value against an accuracy of one half."""
+    kappa: float | None
+    """Agreement with the truth beyond chance; 0: chance."""
+    kappa_ci: Interval | None
+    found: Share
+    """Synthetic images that the reader called synthetic."""
+    spared: Share
+    """Real images that the reader called real."""
+    verdict: str
+    groups: dict[str, Share]
+    """Right answers by the values of an attribute."""
+
+
+class Agreement(ResultModel):
+    """Agreement of two readers beyond chance."""
+
+    readers: tuple[str, str]
+    n: int
+    """Items that both answered."""
+    kappa: float | None
+    kappa_ci: Interval | None
+
+
+class StudyScore(ResultModel):
+    """Content of the JSON file of `reader score`."""
+
+    study: str
+    by: str | None
+    """Attribute of the groups."""
+    items: int
+    readers: dict[str, ReaderScore]
+    agreement: list[Agreement]
+
+
+def read_key(path: Path) -> StudyKey:
     """Read the key of a reader study.
 
     Raises:
         InputError: The file cannot be read, or is not a key.
     """
     try:
-        key = json.loads(path.read_text(encoding="utf-8"))
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"the key {path} cannot be read ({error}); give the file that `reader make` wrote"
         ) from None
-    if not isinstance(key, dict) or key.get("format") != FORMAT or "items" not in key:
+    try:
+        return StudyKey.model_validate(contents)
+    except ValidationError:
         raise InputError(
             f"{path} is not the key of a reader study; give the file that `reader make` wrote"
-        )
-    return key
+        ) from None
 
 
-def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
+def read_answers(path: Path, key: StudyKey) -> dict[int, str]:
     """Read the answers of a reader: item -> answer; items without an answer are left out.
 
     Args:
         path: CSV file that the page saves.
-        key: From `read_key`.
+        key: Key of the study.
 
     Raises:
         InputError: Another file, another study, a repeated item, or an unknown answer.
@@ -60,17 +118,17 @@ def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
         raise InputError(
             f"{path} has no column {', '.join(absent)}; give the CSV file that the page saved"
         )
-    others = sorted(set(table["study"]) - {key["study"]})
+    others = sorted(set(table["study"]) - {key.study})
     if others:
         raise InputError(
-            f"{path} answers study {others[0]}, and the key is of study {key['study']}; give the "
+            f"{path} answers study {others[0]}, and the key is of study {key.study}; give the "
             "key that belongs to it"
         )
     table = table[table["answer"] != ""]
     wrong = sorted(set(table["answer"]) - set(KINDS))
     if wrong:
         raise InputError(f"{path} has the answer '{wrong[0]}'; known: {', '.join(KINDS)}, or empty")
-    known = {str(item["item"]) for item in key["items"]}
+    known = {str(item.item) for item in key.items}
     for item in table["item"]:
         if item not in known or (table["item"] == item).sum() > 1:
             raise InputError(
@@ -81,60 +139,40 @@ def read_answers(path: Path, key: Mapping[str, Any]) -> dict[int, str]:
 
 
 def score(
-    key: Mapping[str, Any],
-    answers: Mapping[str, Mapping[int, str]],
+    key: StudyKey,
+    answers: Mapping[str, Answers],
     resampling: Resampling = Resampling(),
-) -> dict[str, Any]:
-    """Scores of all readers.
+) -> StudyScore:
+    """Scores of all readers, and their agreement with each other.
 
     Args:
-        key: From `read_key`.
-        answers: Reader -> item -> answer.
+        key: Key of the study.
+        answers: Answers by reader.
         resampling: Resamples of items behind the intervals of kappa.
 
-    Returns:
-        readers.<name>: n, accuracy, its Wilson interval, p (exact, two-sided, against one half),
-        kappa with the truth (0: chance) and its interval, found (share of synthetic images called
-        synthetic), spared (share of real ones called real), each with its interval, verdict;
-        groups.<value> n, accuracy, ci. agreement: kappa between every two readers, with n and
-        interval.
+    Raises:
+        InputError: A reader answered nothing.
     """
-    truth = {item["item"]: item["kind"] for item in key["items"]}
-    group = {item["item"]: item["group"] for item in key["items"]}
-    readers = {}
-    for name, answers_by_reader in answers.items():
-        if not answers_by_reader:
-            raise InputError(f"reader {name} answered nothing")
-        result = _of(answers_by_reader, truth, resampling)
-        values = sorted({group[item] for item in answers_by_reader if group[item] is not None})
-        result["groups"] = {
-            value: _share(
-                [answers_by_reader[i] == truth[i] for i in answers_by_reader if group[i] == value]
-            )
-            for value in values
-        }
-        readers[name] = result
     agreement = []
     for one, other in combinations(answers, 2):
         both = sorted(answers[one].keys() & answers[other].keys())
         pair = [[answers[name][item] for item in both] for name in (one, other)]
-        agreement.append(
-            {"readers": [one, other], "n": len(both), **_kappa(pair[0], pair[1], resampling)}
-        )
-    return {
-        "study": key["study"],
-        "by": key["by"],
-        "items": len(truth),
-        "readers": readers,
-        "agreement": agreement,
-    }
+        kappa, ci = _kappa(pair[0], pair[1], resampling)
+        agreement.append(Agreement(readers=(one, other), n=len(both), kappa=kappa, kappa_ci=ci))
+    return StudyScore(
+        study=key.study,
+        by=key.by,
+        items=len(key.items),
+        readers={name: score_reader(name, own, key, resampling) for name, own in answers.items()},
+        agreement=agreement,
+    )
 
 
-def scored(key: Mapping[str, Any], files: Sequence[Path], resampling: Resampling) -> dict[str, Any]:
+def score_files(key: StudyKey, files: Sequence[Path], resampling: Resampling) -> StudyScore:
     """Score CSV files of readers, see `score`.
 
     Args:
-        key: From `read_key`.
+        key: Key of the study.
         files: A file for each reader, whose name is the reader's; equal names get a number.
         resampling: Resamples behind the intervals of kappa.
 
@@ -148,56 +186,86 @@ def scored(key: Mapping[str, Any], files: Sequence[Path], resampling: Resampling
     return score(key, answers, resampling)
 
 
-def write_score(out: Path, result: Mapping[str, Any]) -> None:
-    """Write the result of `score` as JSON, whole or not at all."""
-    write_text(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
+def write_score(out: Path, result: StudyScore) -> None:
+    """Write the scores as JSON, whole or not at all."""
+    write_text(out, json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
-def _of(
-    answers: Mapping[int, str], truth: Mapping[int, str], resampling: Resampling
-) -> dict[str, Any]:
+def score_reader(name: str, answers: Answers, key: StudyKey, resampling: Resampling) -> ReaderScore:
+    """Score of one reader.
+
+    Args:
+        name: Name of the reader, for messages.
+        answers: The answers.
+        key: Key of the study.
+        resampling: Resamples of items behind the interval of kappa.
+
+    Raises:
+        InputError: There is no answer.
+    """
     from scipy.stats import binomtest
 
-    right = [answers[item] == truth[item] for item in answers]
-    result = {
-        f"accuracy{tail}": value
-        for tail, value in zip(("", "_ci"), _share(right).values(), strict=False)
-    }
-    result |= {"n": len(right), "p": float(binomtest(sum(right), len(right)).pvalue)}
-    result |= _kappa(
-        [answers[item] for item in answers], [truth[item] for item in answers], resampling
+    if not answers:
+        raise InputError(f"reader {name} answered nothing")
+    truth = key.truth
+    right = {item: answer == truth[item] for item, answer in answers.items()}
+    n = len(right)
+    hits = sum(right.values())
+    low, high = proportion_interval(hits, n)
+    kappa, kappa_ci = _kappa(list(answers.values()), [truth[item] for item in answers], resampling)
+    found, spared = (
+        _share([right[item] for item in answers if truth[item] == kind])
+        for kind in ("synthetic", "real")
     )
-    for name, kind in (("found", "synthetic"), ("spared", "real")):
-        result[name] = _share([answers[item] == kind for item in answers if truth[item] == kind])
-    low, high = result["accuracy_ci"]
-    result["verdict"] = (
-        "told apart better than by chance"
-        if low > 0.5
-        else "worse than chance: mixed up, and so told apart"
-        if high < 0.5
-        else f"not told apart; an accuracy of up to {high:.0%} is possible"
+    return ReaderScore(
+        accuracy=float(np.mean(list(right.values()))),
+        accuracy_ci=[low, high],
+        n=n,
+        p=float(binomtest(hits, n).pvalue),
+        kappa=kappa,
+        kappa_ci=kappa_ci,
+        found=found,
+        spared=spared,
+        verdict=_verdict(low, high),
+        groups=_groups(right, key),
     )
-    return result
 
 
-def _share(right: Sequence[bool]) -> dict[str, Any]:
-    if not right:
-        return {"value": None, "ci": None, "n": 0}
+def _verdict(low: float, high: float) -> str:
+    """What the 95 % interval of an accuracy means."""
+    if low > 0.5:
+        return "told apart better than by chance"
+    if high < 0.5:
+        return "worse than chance: mixed up, and so told apart"
+    return f"not told apart; an accuracy of up to {high:.0%} is possible"
+
+
+def _groups(right: Mapping[int, bool], key: StudyKey) -> dict[str, Share]:
+    """Right answers by the value of the attribute of the groups."""
+    group = {item.item: item.group for item in key.items}
+    values = sorted({value for item in right if (value := group[item]) is not None})
     return {
-        "value": float(np.mean(right)),
-        "ci": proportion_interval(sum(right), len(right)),
-        "n": len(right),
+        value: _share([right[item] for item in right if group[item] == value]) for value in values
     }
 
 
-def _kappa(one: Sequence[str], other: Sequence[str], resampling: Resampling) -> dict[str, Any]:
+def _share(right: Sequence[bool]) -> Share:
+    if not right:
+        return Share(value=None, ci=None, n=0)
+    ci = proportion_interval(sum(right), len(right))
+    return Share(value=float(np.mean(right)), ci=ci, n=len(right))
+
+
+def _kappa(
+    one: Sequence[str], other: Sequence[str], resampling: Resampling
+) -> tuple[float | None, Interval | None]:
     """Agreement beyond chance (Cohen 1960), and its interval over resampled items; None where both
     always said one thing."""
     from sklearn.metrics import cohen_kappa_score
 
     a, b = (np.array([KINDS.index(answer) for answer in answers]) for answers in (one, other))
     if not len(a) or len(np.unique(np.concatenate([a, b]))) < 2:
-        return {"kappa": None, "kappa_ci": None}
+        return None, None
     source = resampling.rng("kappa")
     value = float(cohen_kappa_score(a, b))
     again = []
@@ -206,4 +274,4 @@ def _kappa(one: Sequence[str], other: Sequence[str], resampling: Resampling) -> 
         if len(np.unique(np.concatenate([a[resamples], b[resamples]]))) == 2:
             again.append(cohen_kappa_score(a[resamples], b[resamples]))
     low, high = interval(value, again) if again else (value, value)
-    return {"kappa": value, "kappa_ci": [max(-1.0, low), min(1.0, high)]}
+    return value, [max(-1.0, low), min(1.0, high)]

@@ -17,9 +17,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
 from latentdrift.errors import InputError, OptionError
 from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -27,21 +29,52 @@ from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import rng
 from latentdrift.storage import write_text
 
-KINDS = ("real", "synthetic")
+Kind = Literal["real", "synthetic"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 COLUMNS = ("study", "item", "answer", "confidence", "seconds")
-FORMAT = 1  # of the key
+FORMAT: Literal[1] = 1  # of the key
 
 
 @dataclass(frozen=True)
 class Item:
     """A picture of the study."""
 
-    kind: str
+    kind: Kind
     picture: np.ndarray
     """uint8 [H, W, 3]."""
     name: str
     group: str | None
     """The value of the attribute by which answers are also counted."""
+
+
+class KeyItem(BaseModel):
+    """Truth about a picture of the study."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item: int
+    """Number on the page, from 1."""
+    kind: Kind
+    name: str
+    group: str | None
+
+
+class StudyKey(BaseModel):
+    """Content of the key file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = FORMAT
+    study: str
+    seed: int
+    by: str | None
+    """Attribute of the groups."""
+    items: list[KeyItem]
+
+    @property
+    def truth(self) -> dict[int, Kind]:
+        """Kind of each item."""
+        return {item.item: item.kind for item in self.items}
 
 
 def choose(
@@ -173,11 +206,11 @@ def study_files(
     sources = [_png(item.picture) for item in items]
     study = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
     truth = [
-        {"item": place, "kind": item.kind, "name": item.name, "group": item.group}
+        KeyItem(item=place, kind=item.kind, name=item.name, group=item.group)
         for place, item in enumerate(items, 1)
     ]
-    key_rows = {"format": FORMAT, "study": study, "seed": seed, "by": by, "items": truth}
-    files = {key: json.dumps(key_rows, indent=1) + "\n", out / "study.html": _page(study, sources)}
+    contents = StudyKey(study=study, seed=seed, by=by, items=truth).model_dump()
+    files = {key: json.dumps(contents, indent=1) + "\n", out / "study.html": _page(study, sources)}
     for path, text in files.items():
         if (
             path.exists() and path.read_text(encoding="utf-8") != text

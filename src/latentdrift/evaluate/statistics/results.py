@@ -1,4 +1,4 @@
-"""Frozen models of the numbers in report.json; its JSON schema derives from them."""
+"""Frozen models of the numbers in report.json and in the score of a reader study."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Interval = list[float]
 
 
 class ResultModel(BaseModel):
-    """A part of report.json. Fields that were not given do not appear in the file."""
+    """A part of a file of results. Fields that were not given do not appear in it."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
     )
 
     def to_dict(self) -> dict[str, Any]:
-        """Content for report.json."""
+        """Content for the file."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
