@@ -27,7 +27,7 @@ import numpy as np
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.critics.anatomy_critics import Judge
 from latentdrift.evaluate.critics.structure_views import SIDE, Views, shrunk, structure
-from latentdrift.evaluate.evaluations.realism import Anatomy, anatomy_light
+from latentdrift.evaluate.evaluations.realism import anatomy_light
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.controls import CONTROLS
@@ -91,9 +91,9 @@ def lights(
             resampling=Resampling(200, repeat),
         )  # type: ignore[arg-type]
         made = views.take(np.array([one[u] for u in rest]))
-        yield "real", anatomy_light(Anatomy.of(judge(made.real)))[0]
+        yield "real", anatomy_light(judge(made.real))[0]
         for name in CONTROLS if ruins else ():
-            yield name, anatomy_light(Anatomy.of(judge(made.ruined[name])))[0]
+            yield name, anatomy_light(judge(made.ruined[name]))[0]
     if synthetic:
         learned = views.take(generator.permutation(np.flatnonzero(trained))[:150])
         unseen = [unit for unit in order if not trained[views.units == unit].any()]
@@ -105,7 +105,7 @@ def lights(
                 resampling=Resampling(200, repeat),
             )  # type: ignore[arg-type]
             for name, made_views in synthetic.items():
-                yield name, anatomy_light(Anatomy.of(judge(made_views)))[0]
+                yield name, anatomy_light(judge(made_views))[0]
 
 
 FEW = 10  # patients to learn from, and to be judged, at least

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
-from latentdrift.evaluate.evaluations.realism import Anatomy, anatomy_light
+from latentdrift.evaluate.evaluations.realism import anatomy_light
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -66,7 +66,7 @@ class FitCritics:
         if isinstance(self.critics, str):
             return PreviewVerdict(colour="grey", sentence=self.critics, pictures=len(pictures))
         views = self.critics.views(EvaluationImages(pictures / np.float32(255)))
-        colour, sentence = anatomy_light(Anatomy.of(self.critics(views)))
+        colour, sentence = anatomy_light(self.critics(views))
         if colour == "red":
             sentence = f"{sentence} {ADVICE}"
         return PreviewVerdict(colour=colour, sentence=sentence, pictures=len(pictures))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from phantoms import brains
 
 from latentdrift.evaluate.critics import anatomy_critics, structure_views
-from latentdrift.evaluate.critics.anatomy_critics import Judge, Realism, judge_of
-from latentdrift.evaluate.evaluations.realism import Anatomy, NoAnatomy, anatomy_light
+from latentdrift.evaluate.critics.anatomy_critics import Anatomy, ControlScore, Judge, judge_of
+from latentdrift.evaluate.evaluations.realism import NoAnatomy, anatomy_light
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.resampling import Resampling
@@ -55,7 +54,7 @@ def others() -> EvaluationImages:
     return brains(200, 40, SIDE)
 
 
-def judged(judge: Judge, images: EvaluationImages) -> Realism:
+def judged(judge: Judge, images: EvaluationImages) -> Anatomy:
     return judge(judge.views(images))
 
 
@@ -63,14 +62,14 @@ def test_real_images_of_other_patients_are_ordinary(judge: Judge, others: Evalua
     found = judged(judge, others)
     assert not found.nearer and found.beyond <= 0.2
     assert found.n == {"learned": 60, "real": 60, "synthetic": 40, "patients": 60, "different": 40}
-    assert anatomy_light(Anatomy.of(found))[0] in ("green", "grey")
+    assert anatomy_light(found)[0] in ("green", "grey")
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_ruined_set_is_never_green(name: str, judge: Judge, others: EvaluationImages) -> None:
     made = EvaluationImages(ruined(name, others.images, others.patients, np.random.default_rng(5)))
     found = judged(judge, made)
-    colour, sentence = anatomy_light(Anatomy.of(found))
+    colour, sentence = anatomy_light(found)
     assert colour != "green"
     if name in CLEAR:
         assert found.controls[name].position == pytest.approx(1, abs=0.35)
@@ -86,7 +85,7 @@ def test_most_controls_are_told_on_phantoms(judge: Judge, others: EvaluationImag
 def test_images_of_no_anatomy_lie_beyond(judge: Judge) -> None:
     noise = np.random.default_rng(0).random((30, SIDE, SIDE, 1)).repeat(3, -1)
     found = judged(judge, EvaluationImages(noise))
-    assert found.beyond > 0.9 and anatomy_light(Anatomy.of(found))[0] == "red"
+    assert found.beyond > 0.9 and anatomy_light(found)[0] == "red"
 
 
 def test_critics_learn_from_the_held_out_images_where_there_are_no_others(
@@ -94,11 +93,11 @@ def test_critics_learn_from_the_held_out_images_where_there_are_no_others(
 ) -> None:
     judge = judge_of(brains(0, 60, SIDE), None, pooled, resampling=Resampling(50))
     assert isinstance(judge, Judge) and len(judge.critics) == structure_views.FOLDS
-    assert anatomy_light(Anatomy.of(judged(judge, others)))[0] != "red"
+    assert anatomy_light(judged(judge, others))[0] != "red"
     shuffled = EvaluationImages(
         ruined("patches-4", others.images, others.patients, np.random.default_rng(0))
     )
-    assert anatomy_light(Anatomy.of(judged(judge, shuffled)))[0] == "red"
+    assert anatomy_light(judged(judge, shuffled))[0] == "red"
 
 
 def test_a_patient_never_judges_itself() -> None:
@@ -143,7 +142,7 @@ def test_one_image_is_no_set_however_often_it_is_repeated(
 ) -> None:
     for place in range(3):
         found = judged(judge, others.take(np.full(times, place)))
-        colour, sentence = anatomy_light(Anatomy.of(found))
+        colour, sentence = anatomy_light(found)
         assert colour == "grey" and "3 different synthetic images" in sentence
         assert (
             found.n["different"] == 1
@@ -183,16 +182,18 @@ def test_a_position_that_may_be_a_control_is_undecided(
     judge: Judge, others: EvaluationImages
 ) -> None:
     found = judged(judge, others)
-    one = found.controls["torn-10"]
+
+    def placed(ends: list[float]) -> ControlScore:
+        known = {"is_recognised": True, "position": 0.4, "position_ci": ends}
+        return found.controls["torn-10"].model_copy(update=known)
+
     wide = [0.2, 1.1]
     high = [0.6, 1.4]
     low = [-0.3, 0.4]
     states = [
-        replace(
-            found, controls={"torn-10": replace(one, told=True, position=0.4, position_ci=ends)}
-        )
+        Anatomy.of(found.n, {"torn-10": placed(ends)}, found.beyond, found.beyond_ci)
         for ends in (wide, high, low)
     ]
     assert [bool(state.undecided) for state in states] == [True, False, False]
     assert [bool(state.nearer) for state in states] == [False, True, False]
-    assert [anatomy_light(Anatomy.of(state))[0] for state in states] == ["grey", "red", "green"]
+    assert [anatomy_light(state)[0] for state in states] == ["grey", "red", "green"]

@@ -8,10 +8,10 @@ import pytest
 from evaluation_inputs import inputs_of, rendered, textures
 from partial_results import fill
 
+from latentdrift.evaluate.critics.anatomy_critics import Anatomy
 from latentdrift.evaluate.evaluations.evaluation import Results
 from latentdrift.evaluate.evaluations.realism import (
     REALISM,
-    Anatomy,
     NoAnatomy,
     anatomy_light,
     compute,

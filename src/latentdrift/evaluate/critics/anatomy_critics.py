@@ -11,10 +11,10 @@ and on the same images ruined: what they cannot tell apart there, they do not ju
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from latentdrift.evaluate.critics.structure_views import (
     FOLDS,
@@ -31,6 +31,7 @@ from latentdrift.evaluate.critics.two_sample_test import TwoSample, two_sample
 from latentdrift.evaluate.images.controls import CONTROLS
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, part_of
+from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.resampling import Resampling
 
 LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control
@@ -44,78 +45,75 @@ MAX_BEYOND = (
 )
 
 
-@dataclass(frozen=True)
-class Tried:
-    """A critic of one control, tried on held-out real images.
-
-    Attributes:
-        title: What was done to the images of the control.
-        auc: Area under the ROC curve of ruined against real held-out images, 0.5 for no difference.
-        auc_ci: Its 95 % interval over patients; None below FEWEST patients.
-        told: Whether the interval lies above 0.5.
-        position: Mean score of the synthetic images, 0 at real and 1 at ruined images; None where
-            not told.
-        position_ci: Its 95 % interval over patients and synthetic images; None below FEWEST
-            different synthetic images.
-    """
+class ControlScore(ResultModel):
+    """Score of one kind of ruined images."""
 
     title: str
     auc: float
-    auc_ci: list[float] | None
-    told: bool
+    """Area under the ROC curve of ruined against real held-out images; 0.5: no difference."""
+    auc_ci: Interval | None
+    is_recognised: bool = Field(alias="told")
+    """Whether the interval lies above 0.5."""
     position: float | None
-    position_ci: list[float] | None
+    """Mean score of the synthetic set: 0 at real images, 1 at ruined ones."""
+    position_ci: Interval | None
 
 
-@dataclass(frozen=True)
-class Realism:
-    """Judgement of a synthetic set by the critics.
-
-    Attributes:
-        n: Numbers of images learned from, of real and synthetic images, of real patients, and of
-            different synthetic
-            images: An image that is repeated counts once in intervals.
-        controls: By row of CONTROLS.
-        beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real ones
-            lie.
-        beyond_ci: Its 95 % interval; None below FEWEST different synthetic images.
-    """
+class Anatomy(ResultModel):
+    """Judgement of the critics in one feature space."""
 
     n: dict[str, int]
-    controls: dict[str, Tried]
+    controls: dict[str, ControlScore]
     beyond: float
-    beyond_ci: list[float] | None
+    """Share of the synthetic images beyond 95 % of the real ones."""
+    beyond_ci: Interval | None
+    unseen: list[str]
+    """Controls that the critics cannot tell from real images."""
+    undecided: list[str]
+    """Controls whose position has too wide an interval."""
+    nearer: list[str]
+    """Controls to which the set is surely nearer than to real images."""
 
-    @property
-    def unseen(self) -> list[str]:
-        """Titles of the controls that critics do not distinguish from as many real images."""
-        return [tried.title for tried in self.controls.values() if not tried.told]
+    @classmethod
+    def of(
+        cls,
+        n: dict[str, int],
+        controls: dict[str, ControlScore],
+        beyond: float,
+        beyond_ci: Interval | None,
+    ) -> Anatomy:
+        """Name the controls that are not recognised, undecided, or nearer than real images.
 
-    @property
-    def undecided(self) -> list[str]:
-        """Titles of the controls whose position interval is too wide for a decision."""
+        Args:
+            n: Numbers of images learned from, of real and synthetic images, of real patients, and
+                of different synthetic images. An image that is repeated counts once in intervals.
+            controls: By row of CONTROLS. A position is None where the control is not recognised;
+                its interval is None below FEWEST different synthetic images.
+            beyond: Share of the synthetic images beyond the limit under which ORDINARY of the real
+                ones lie.
+            beyond_ci: Its 95 % interval; None below FEWEST different synthetic images.
+
+        Returns:
+            The judgement; in `nearer` the clearest control stands first.
+        """
         placed = [
-            (tried.title, tried.position_ci)
-            for tried in self.controls.values()
-            if tried.position_ci
+            (control.position_ci, control.title)
+            for control in controls.values()
+            if control.position_ci
         ]
-        return [title for title, ends in placed if ends[0] <= NEARER and ends[1] >= 1]
-
-    @property
-    def nearer(self) -> list[str]:
-        """Titles of the controls that the set is clearly nearer to than to real images, the
-        clearest first."""
-        placed = [
-            (tried.position_ci[0], tried.title)
-            for tried in self.controls.values()
-            if tried.position_ci
-        ]
-        return [title for low, title in sorted(placed, reverse=True) if low > NEARER]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Content for report.json."""
-        lists = {"unseen": self.unseen, "undecided": self.undecided, "nearer": self.nearer}
-        return {**asdict(self), **lists}
+        return cls(
+            n=n,
+            controls=controls,
+            beyond=beyond,
+            beyond_ci=beyond_ci,
+            unseen=[one.title for one in controls.values() if not one.is_recognised],
+            undecided=[title for ends, title in placed if ends[0] <= NEARER and ends[1] >= 1],
+            nearer=[
+                title
+                for low, title in sorted(((ends[0], title) for ends, title in placed), reverse=True)
+                if low > NEARER
+            ],
+        )
 
 
 class Critics:
@@ -198,17 +196,17 @@ class Judge:
         )
         return views_of(chosen.images, self.space)
 
-    def __call__(self, views: Sequence[np.ndarray]) -> Realism:
+    def __call__(self, views: Sequence[np.ndarray]) -> Anatomy:
         """Judge a synthetic set, from its `views`."""
         every = [critics.scores(views) for critics in self.critics]
         synthetic_scores = {
             name: np.mean([scores[name] for scores in every], axis=0) for name in every[0]
         }
         units = distinct_units(views)
-        tried = {name: self._tried(name, synthetic_scores[name], units) for name in CONTROLS}
+        controls = {name: self._control(name, synthetic_scores[name], units) for name in CONTROLS}
         n = {"learned": self.learned, "real": len(self.held_out.units), "synthetic": len(units)}
         n |= {"patients": self.held_out.patients, "different": int(units.max()) + 1}
-        return Realism(n, tried, *self._beyond(synthetic_scores["all"], units))
+        return Anatomy.of(n, controls, *self._beyond(synthetic_scores["all"], units))
 
     def two_sample(self, views: Sequence[np.ndarray]) -> TwoSample | None:
         """Two-sample test of a synthetic set against held-out real images.
@@ -230,7 +228,8 @@ class Judge:
         synthetic = draws(units, self.resampling.n, synthetic_source)
         return zip(real, synthetic, strict=True)
 
-    def _tried(self, name: str, synthetic: np.ndarray, units: np.ndarray) -> Tried:
+    def _control(self, name: str, synthetic: np.ndarray, units: np.ndarray) -> ControlScore:
+        """Score of a control, with the position of a synthetic set where it is recognised."""
         real = self.real[name]
         ruin = self.ruined[name][name]
         wins = pairwise_wins(real, ruin)
@@ -240,17 +239,25 @@ class Judge:
         if self.held_out.patients >= FEWEST:
             area_ci = interval(area, [float(w @ wins @ w / w.sum() ** 2) for w, _ in resamples])
         is_recognised = area_ci is not None and area_ci[0] > 0.5
-        if not is_recognised:
-            return Tried(CONTROLS[name].title, area, area_ci, is_recognised, None, None)
 
         def position(w: np.ndarray, v: np.ndarray) -> float:
             start = np.average(real, weights=w)
             end = np.average(ruin, weights=w)
             return float((np.average(synthetic, weights=v) - start) / (end - start))
 
-        value = position(np.ones(len(real)), np.ones(len(synthetic)))
-        ends = _ends([position(w, v) for w, v in resamples], units)
-        return Tried(CONTROLS[name].title, area, area_ci, is_recognised, value, ends)
+        value = None
+        ends = None
+        if is_recognised:
+            value = position(np.ones(len(real)), np.ones(len(synthetic)))
+            ends = _ends([position(w, v) for w, v in resamples], units)
+        return ControlScore(
+            title=CONTROLS[name].title,
+            auc=area,
+            auc_ci=area_ci,
+            told=is_recognised,
+            position=value,
+            position_ci=ends,
+        )
 
     def _beyond(self, synthetic: np.ndarray, units: np.ndarray) -> tuple[float, list[float] | None]:
         real = self.real["all"]

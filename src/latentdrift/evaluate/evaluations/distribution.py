@@ -9,6 +9,7 @@ import numpy as np
 
 from latentdrift.display import html_report
 from latentdrift.display.html_report import Colour
+from latentdrift.evaluate.critics.anatomy_critics import Anatomy
 from latentdrift.evaluate.evaluations.evaluation import (
     Evaluation,
     EvaluationResult,
@@ -27,7 +28,6 @@ from latentdrift.evaluate.evaluations.page_style import (
     style_panel,
 )
 from latentdrift.evaluate.evaluations.realism import (
-    Anatomy,
     NoAnatomy,
     RealismResult,
     anatomy_light,

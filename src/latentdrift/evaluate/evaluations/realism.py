@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from pydantic import Field
 
 from latentdrift.display import html_report
 from latentdrift.display.html_report import Colour, estimate
@@ -13,8 +12,9 @@ from latentdrift.evaluate.critics.anatomy_critics import (
     MAX_BEYOND,
     NEARER,
     ORDINARY,
+    Anatomy,
+    ControlScore,
     Judge,
-    Realism,
     judge_of,
 )
 from latentdrift.evaluate.evaluations.evaluation import (
@@ -28,7 +28,7 @@ from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.strips import pixels
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, rng
-from latentdrift.evaluate.statistics.results import Interval, Metric, ResultModel
+from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.resampling import Resampling
 
 MAX_EXAMPLE_PARTNERS = 16
@@ -41,41 +41,6 @@ CAPTION = (
     "is given only where the interval of the AUC lies above 0.5. The 95 % intervals "
     "resample patients and synthetic images."
 )
-
-
-class ControlScore(ResultModel):
-    """Score of one kind of ruined images."""
-
-    title: str
-    auc: float
-    """Area under the ROC curve of ruined against real held-out images; 0.5: no difference."""
-    auc_ci: Interval | None
-    is_recognised: bool = Field(alias="told")
-    """Whether the interval lies above 0.5."""
-    position: float | None
-    """Mean score of the synthetic set: 0 at real images, 1 at ruined ones."""
-    position_ci: Interval | None
-
-
-class Anatomy(ResultModel):
-    """Judgement of the critics in one feature space."""
-
-    n: dict[str, int]
-    controls: dict[str, ControlScore]
-    beyond: float
-    """Share of the synthetic images beyond 95 % of the real ones."""
-    beyond_ci: Interval | None
-    unseen: list[str]
-    """Controls that the critics cannot tell from real images."""
-    undecided: list[str]
-    """Controls whose position has too wide an interval."""
-    nearer: list[str]
-    """Controls to which the set is surely nearer than to real images."""
-
-    @classmethod
-    def of(cls, realism: Realism) -> Anatomy:
-        """Convert the critics' judgement to the types of report.json."""
-        return cls.model_validate(realism.to_dict())
 
 
 class NoAnatomy(ResultModel):
@@ -122,7 +87,7 @@ def compute(inputs: Inputs) -> RealismResult:
             judgements[label] = NoAnatomy(reason=critic)
             continue
         views = critic.views(inputs.synthetic)
-        anatomy = Anatomy.of(critic(views))
+        anatomy = critic(views)
         judgements[label] = anatomy
         test = critic.two_sample(views)
         if test is not None:

@@ -163,7 +163,7 @@ class Verdict:
         """Positions of the images that are copies."""
         return tuple(int(i) for i in np.flatnonzero(self.similarity > self.threshold))
 
-    def why(self, position: int) -> dict[str, Any]:
+    def why(self, position: int) -> dict[str, float | str | bool]:
         """Row of the quarantine's table for a copy: similarity, training image, and whether
         mirrored."""
         return {
