@@ -45,5 +45,5 @@ def task(
 def error(asked: Task, inversion: str) -> float:
     """Of the reconstruction, at the task's guidance."""
     found = INVERSIONS[inversion].invert(asked)
-    back = asked.back(asked.reconstructs(found.references), found.xt, found.residuals)
+    back = asked.along(asked.reconstructs(found.references), found)
     return (back - asked.x0).abs().max().item()

@@ -444,13 +444,13 @@ def test_an_option_has_a_part_in_a_source_or_is_refused(
 @pytest.mark.parametrize("option", PARTS_BY_EDITOR)
 def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: str) -> None:
     able, value = PARTS_BY_EDITOR[option]
-    mask: dict[str, Any] = (
-        {"mask": Path("mask.png")}
-        if editor == "inpaint" or (option == "mask_edge" and editor in MASKED)
-        else {}
-    )
+    beside: dict[str, Any] = {}
+    if editor == "inpaint" or (option == "mask_edge" and editor in MASKED):
+        beside["mask"] = Path("mask.png")
+    if option == "iterations" and "negative-prompt" in EDITORS[editor].inversions:
+        beside["inversion"] = "negative-prompt"
     options = config.EditOptions(
-        adapter="run", source=Path("a.png"), out=Path("o"), **{**mask, option: value}
+        adapter="run", source=Path("a.png"), out=Path("o"), **{**beside, option: value}
     )
     spec = EditSpec.of_options(options)
     if editor in able:
@@ -458,6 +458,12 @@ def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: st
     else:
         with pytest.raises(OptionError, match=f"`{option}`.*leave one of them out"):
             check_editor(editor, spec, given_options(options))
+
+
+@pytest.mark.parametrize("editor", ["ddim", "prompt-to-prompt", "diffedit"])
+def test_iterations_are_refused_by_an_inversion_of_one_call_a_step(editor: str) -> None:
+    with pytest.raises(OptionError, match="`iterations` has no part in inversion 'direct', but in "):
+        check_editor(editor, EditSpec(iterations=2))
 
 
 @pytest.mark.parametrize(

@@ -929,8 +929,11 @@ def _options_before_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
     if old["verb"] == "edit":
         methods = {adapter["method"] for adapter in old.get("inputs", {}).get("adapters", [])}
         own = next((name for name in ("instruct-pix2pix", "controlnet") if name in methods), "ddim")
-        if "iterations" in EDITORS[old["options"].get("editor") or own].options:
+        row = EDITORS[old["options"].get("editor") or own]
+        if "iterations" in row.options and "iterations" not in old["options"]:
             earlier["iterations"] = 2
+            if "direct" in row.inversions and not old["options"].get("inversion"):
+                return earlier | {"inversion": "negative-prompt"}  # the default then
     return {name: value for name, value in earlier.items() if name not in old["options"]}
 
 

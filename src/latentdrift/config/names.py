@@ -80,7 +80,8 @@ NAMES: dict[str, Names] = {
     "editors": EDITORS,
     "sampler": SAMPLERS,
     "inversion": Names(
-        "inversion", ("ddim", "negative-prompt", "null-text", "regularised", "edit-friendly")
+        "inversion",
+        ("direct", "ddim", "negative-prompt", "null-text", "regularised", "edit-friendly"),
     ),
     "rate_schedule": Names("rate schedule", ("constant", "cosine", "linear")),
     "optimizer": Names("optimizer", ("adamw", "adamw-8bit")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,7 @@ def test_a_network_comes_back_to_the_image(
 def test_each_inversion_comes_back_as_far_as_it_says(kind: str, drifted: bool) -> None:
     errors = {name: error(task(kind, drifted=drifted), name) for name in INVERSIONS}
     assert errors["edit-friendly"] < 1e-12  # by construction
+    assert errors["direct"] < 1e-12
     assert (
         errors["negative-prompt"] < errors["regularised"] < errors["ddim"] / 10
     )  # what its noise costs
@@ -215,6 +217,51 @@ def test_an_inversion_is_shaped_by_the_options_that_its_row_names(
         one[part].shape == other[part].shape and torch.equal(one[part], other[part]) for part in one
     )
     assert same == (option not in INVERSIONS[name].options)
+
+
+@pytest.mark.parametrize("steps", [5, 50])
+def test_direct_inversion_takes_one_call_a_step_and_one_to_begin(steps: int) -> None:
+    calls: list[int] = []
+    plain = task(steps=steps)
+
+    def counting(xt: torch.Tensor, t: torch.Tensor, context: object) -> torch.Tensor:
+        calls.append(int(t))
+        return plain.denoiser(xt, t, context)
+
+    asked = task(steps=steps, denoiser=counting)
+    inverted = INVERSIONS["direct"].invert(asked)
+    assert len(calls) == asked.depth + 1
+    assert torch.equal(asked.reconstruction(inverted), asked.x0)
+    assert len(calls) == asked.depth + 1  # an exact reconstruction asks nothing of the network
+    walked = asked.along(asked.reconstructs(inverted.references), inverted)
+    assert (walked - asked.x0).abs().max() < 1e-12
+
+
+def test_direct_inversion_tends_to_the_inverse_of_the_flow() -> None:
+    """Away from the image its corrections are of the third order in the step: twice the steps, an
+    eighth of each."""
+
+    def parts(steps: int) -> tuple[float, float]:
+        asked = task(steps=steps)
+        inverted = INVERSIONS["direct"].invert(asked)
+        exact = ddim_inversion(
+            *(asked.denoiser, asked.schedule, asked.x0, asked.source, steps, asked.depth),
+            iterations=60,
+        )
+        largest = inverted.corrections[: steps // 2].abs().max().item()
+        return largest, (inverted.xt - exact).abs().max().item()
+
+    (few, far), (many, near) = parts(100), parts(200)
+    assert few / many == pytest.approx(8, rel=0.2)
+    assert near < far / 2
+
+
+def test_without_a_change_direct_inversion_changes_nothing_at_any_guidance() -> None:
+    plain = task(guidance=7.5)
+    asked = replace(plain, target=plain.source)
+    inverted = INVERSIONS["direct"].invert(asked)
+    unchanged = asked.along(asked.changes(inverted.references), inverted)
+    assert (unchanged - asked.x0).abs().max() < 1e-12
 
 
 def test_edit_friendly_noise_is_of_its_own_at_each_step() -> None:

@@ -62,11 +62,11 @@ def edit(run: Path, tiny_cohort_folder: Path) -> Callable[..., dict]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Inversions that are made from here on."""
     made: list[str] = []
-    row = INVERSIONS["negative-prompt"]
+    row = INVERSIONS["direct"]
     invert = row.invert
     monkeypatch.setitem(
         INVERSIONS,
-        "negative-prompt",
+        "direct",
         replace(row, invert=lambda task: (made.append("x"), invert(task))[1]),
     )
     return made
@@ -124,6 +124,22 @@ def test_a_series_goes_on_and_grows_and_replays(edit: Callable[..., dict], tmp_p
         "replay", config.ReplayOptions(record=out, out=tmp_path / "again"), quiet=True
     )
     assert again["same"] and again["files"] == 3 * 5 + 2
+
+
+def test_a_record_from_before_direct_inversion_replays_with_the_inversion_of_its_time(
+    edit: Callable[..., dict], tmp_path: Path
+) -> None:
+    out = tmp_path / "e"
+    edit(out, set=("age=80",), limit=1, inversion="negative-prompt", iterations=2)
+    path = out / "record.json"
+    old = json.loads(path.read_text())
+    del old["options"]["iterations"]
+    old["options"]["inversion"] = None
+    path.write_text(json.dumps(old))
+    again = service.run(
+        "replay", config.ReplayOptions(record=out, out=tmp_path / "again"), quiet=True
+    )
+    assert again["same"]
 
 
 def test_a_table_of_two_attributes_leaves_out_what_is_no_change(

@@ -44,7 +44,14 @@ class Inverted:
     """Prompts that guidance leads away from: `depth` of them, one per step, the noisiest first; or
     one for all."""
     residuals: Tensor | None = None
-    """[depth, C, h, w]: what is added to the mean of each step; None where steps are DDIM's."""
+    """[depth, C, h, w]: what is added to the mean of each DDPM step; None where steps are DDIM's."""
+    corrections: Tensor | None = None
+    """[depth, C, h, w]: what is added to each DDIM step; None where nothing is."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the way back under the source's prompt ends at the source by construction."""
+        return self.residuals is not None or self.corrections is not None
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the inversion by name, on the CPU, for its file."""
@@ -52,6 +59,7 @@ class Inverted:
             "xt": self.xt,
             "references": self.references.embeddings,
             "residuals": self.residuals,
+            "corrections": self.corrections,
         }
         for name in EXTRA_REFERENCES:
             tensors[f"references.{name}"] = getattr(self.references, name)
@@ -73,10 +81,11 @@ class Inverted:
         xt = rest.pop("xt")
         embeddings = rest.pop("references")
         residuals = rest.pop("residuals", None)
+        corrections = rest.pop("corrections", None)
         extra: dict[str, Any] = {}
         for name, tensor in rest.items():
             extra[name.removeprefix("references.")] = tensor
-        return cls(xt, Conditioning(embeddings, **extra), residuals)
+        return cls(xt, Conditioning(embeddings, **extra), residuals, corrections)
 
 
 @dataclass(frozen=True)
@@ -207,49 +216,83 @@ class Task:
 
         return denoise
 
-    def back(self, denoiser: Predictor, xt: Tensor, residuals: Tensor | None = None) -> Tensor:
-        """DDIM from xt to x0; with residuals, the mean of DDPM and the residual of each step.
+    def back(self, denoiser: Predictor, xt: Tensor) -> Tensor:
+        """DDIM from xt to x0.
 
         Args:
             denoiser: Denoiser with fixed contexts.
             xt: [1, C, h, w], `depth` steps up.
-            residuals: [depth, C, h, w].
         """
-        if residuals is None:
-            return self._run(denoiser, xt)
-        return self._run(denoiser, xt, lambda xt, done, *_: xt + residuals[done - 1 : done], MEAN)
+        return self._run(denoiser, xt)
+
+    def along(self, denoiser: Predictor, inverted: Inverted) -> Tensor:
+        """The way back from an inversion: DDIM with its corrections, or the mean of DDPM with its
+        residuals.
+
+        Args:
+            denoiser: Denoiser with fixed contexts.
+            inverted: The inversion.
+
+        Returns:
+            x0 [1, C, h, w].
+        """
+        added = inverted.corrections if inverted.residuals is None else inverted.residuals
+        if added is None:
+            return self._run(denoiser, inverted.xt)
+        return self._run(
+            denoiser,
+            inverted.xt,
+            lambda xt, done, *_: xt + added[done - 1 : done],
+            None if inverted.residuals is None else MEAN,
+        )
+
+    def reconstruction(self, inverted: Inverted) -> Tensor:
+        """The way back under the source's prompt; without a call of the network where it is exact.
+
+        Args:
+            inverted: The inversion.
+
+        Returns:
+            x0 [1, C, h, w].
+        """
+        if inverted.is_exact:
+            return self.x0
+        return self.along(self.reconstructs(inverted.references), inverted)
 
     def together(
         self,
         source: Predictor,
         target: Predictor,
-        xt: Tensor,
+        inverted: Inverted,
         mix: Mix | None = None,
         *,
         other: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Both trajectories step by step, the source's first, so that the counterfactual's can look
-        at it.
+        """Both trajectories by DDIM step by step, the source's first, so that the counterfactual's
+        can look at it.
 
         Args:
             source: Denoiser of the reconstruction; it and the next have their contexts already.
             target: Denoiser of the counterfactual.
-            xt: Start of both, [1, C, h, w].
+            inverted: The inversion from which both start; its corrections are added to both.
             mix: Changes the counterfactual's xt after each step.
-            other: Start of the counterfactual; None: xt.
+            other: Start of the counterfactual; None: the inversion's xt.
         """
+        start = inverted.xt
+        corrections = inverted.corrections
 
         def both(pair: Tensor, t: Any, _: Any) -> Tensor:
             one, other = pair.chunk(2)
             return torch.cat([source(one, t, None), target(other, t, None)])
 
         def after(pair: Tensor, done: int, *_: Any) -> Tensor:
+            if corrections is not None:
+                pair = pair + corrections[done - 1 : done]
             one, other = pair.chunk(2)
             return pair if mix is None else torch.cat([one, mix(one, other, done)])
 
-        x0, changed = self._run(both, torch.cat([xt, xt if other is None else other]), after).chunk(
-            2
-        )
+        pair = torch.cat([start, start if other is None else other])
+        x0, changed = self._run(both, pair, after).chunk(2)
         return x0, changed
 
     def _run(

@@ -63,5 +63,5 @@ def diffedit(task: Task) -> tuple[Tensor, Tensor]:
     source = task.reconstructs(inverted.references)
     target = task.changes(inverted.references)
     return task.together(
-        source, target, inverted.xt, lambda one, other, _: torch.lerp(one, other, inside)
+        source, target, inverted, lambda one, other, _: torch.lerp(one, other, inside)
     )

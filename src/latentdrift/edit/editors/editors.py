@@ -62,11 +62,8 @@ def ddim(task: Task) -> tuple[Tensor, Tensor]:
         OptionError: The task has no inversion.
     """
     inverted = task.required_inversion
-    source = task.reconstructs(inverted.references)
     target = task.changes(inverted.references)
-    return task.back(source, inverted.xt, inverted.residuals), task.back(
-        target, inverted.xt, inverted.residuals
-    )
+    return task.reconstruction(inverted), task.along(target, inverted)
 
 
 @dataclass(frozen=True)
@@ -130,12 +127,12 @@ EDITORS: dict[str, Editor] = {
     "ddim": Editor(
         ddim,
         options=(*WAY, *INVERTED, *MASK),
-        inversions=("negative-prompt", "ddim", "null-text"),
+        inversions=("direct", "negative-prompt", "ddim", "null-text"),
     ),
     "prompt-to-prompt": Editor(
         prompt_to_prompt,
         options=(*P2P, *INVERTED),
-        inversions=("negative-prompt", "ddim"),
+        inversions=("direct", "negative-prompt", "ddim"),
         attends=True,
     ),
     "null-text": Editor(
@@ -159,7 +156,7 @@ EDITORS: dict[str, Editor] = {
     "diffedit": Editor(
         diffedit,
         options=(*NOISE, *INVERTED, "mask_threshold"),
-        inversions=("negative-prompt", "ddim"),
+        inversions=("direct", "negative-prompt", "ddim"),
     ),
     "controlnet": Editor(
         controlnet,
@@ -265,6 +262,13 @@ def check(name: str, spec: EditSpec, further: Collection[str] = ()) -> None:
         raise OptionError(
             f"editor '{name}' does not start from inversion '{inversion}'; it takes "
             f"{', '.join(row.inversions)}"
+        )
+    used = row.inversion(inversion)
+    if "iterations" in given and used and "iterations" not in INVERSIONS[used].options:
+        able = [name for name in row.inversions if "iterations" in INVERSIONS[name].options]
+        raise OptionError(
+            f"`iterations` has no part in inversion '{used}', but in {', '.join(able)}; give one of "
+            "them as `inversion`, or leave `iterations` out"
         )
     if row.needs_mask and not masked:
         raise OptionError(

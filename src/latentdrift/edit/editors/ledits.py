@@ -40,8 +40,7 @@ def ledits(task: Task) -> tuple[Tensor, Tensor]:
         )
         return result
 
-    source = task.back(task.reconstructs(inverted.references), inverted.xt, inverted.residuals)
-    return source, task.back(denoise, inverted.xt, inverted.residuals)
+    return task.reconstruction(inverted), task.along(denoise, inverted)
 
 
 def _largest(difference: Tensor, focus: float) -> Tensor:

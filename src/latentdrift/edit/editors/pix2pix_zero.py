@@ -88,4 +88,4 @@ def pix2pix_zero(task: Task) -> tuple[Tensor, Tensor]:
 
     with attention.held():
         first = moved(inverted.xt, inverted.xt, task.times[0])
-        return task.together(remembered, target, inverted.xt, mix, other=first)
+        return task.together(remembered, target, inverted, mix, other=first)

@@ -46,7 +46,7 @@ def prompt_to_prompt(task: Task) -> tuple[Tensor, Tensor]:
             control.counted(task.changes(inverted.references)), control.inject
         )
         return task.together(
-            source, target, inverted.xt, control.mix if task.spec.local_blend else None
+            source, target, inverted, control.mix if task.spec.local_blend else None
         )
 
 

@@ -81,15 +81,13 @@ def ddim_trajectory(
         noise: Changes the eps with which a step is taken at last.
     """
     times = schedule.timesteps(steps).flip(0)[:depth]
-    stride = len(schedule.alpha_bar) // steps  # as DDIMScheduler.step counts
     xt = x0
     latents = [x0]
     eps = schedule.split(denoiser(xt, times[0], context), xt, times[0])[1]
     history: list[Tensor] = []
     for t in times:
-        (a, s), (a_prev, s_prev) = schedule.scales(t, xt), _before(schedule, int(t) - stride, xt)
-        fixed = a / a_prev * xt
-        slope = s - a * s_prev / a_prev
+        scale, slope = _step_up(schedule, steps, t, xt)
+        fixed = scale * xt
         if iterations is None and len(history) > 1:
             eps = 2 * history[-1] - history[-2]
         for _ in range(iterations or MAX_ITERATIONS):
@@ -138,6 +136,39 @@ def negative_prompt(task: Task) -> Inverted:
         task: The edit.
     """
     return Inverted(_trajectory(task)[-1], task.source)
+
+
+@torch.no_grad()
+def direct(task: Task) -> Inverted:
+    """DDIM inversion by one call per step; what each step back misses is kept and added to it.
+
+    A step up takes eps extrapolated from the two steps before, and the network is called where it
+    arrives. There the step back is known, and with it what it lacks to the point before: the
+    correction. So the reconstruction is exact under the source's prompt without guidance, and
+    needs no further call. Ju et al. (2024, direct inversion) correct the reconstruction alone;
+    here the counterfactual takes the same corrections, so that no change of the prompt is no
+    change of the image.
+
+    Args:
+        task: The edit.
+    """
+    scheduler = configure("ddim", task.schedule, task.steps)
+    times = scheduler.timesteps[-task.depth :].flip(0)
+    xt = task.x0
+    eps = task.schedule.split(task.denoiser(xt, times[0], task.source), xt, times[0])[1]
+    history: list[Tensor] = []
+    corrections = []
+    for t in times:
+        if len(history) > 1:
+            eps = 2 * history[-1] - history[-2]
+        scale, slope = _step_up(task.schedule, task.steps, t, xt)
+        above = scale * xt + slope * eps
+        output = task.denoiser(above, t, task.source)
+        corrections.append(xt - scheduler.step(output, t, above).prev_sample)
+        eps = task.schedule.split(output, above, t)[1]
+        history = [*history[-1:], eps]
+        xt = above
+    return Inverted(xt, task.source, corrections=torch.cat(corrections[::-1]))
 
 
 def optimised(task: Task) -> Inverted:
@@ -205,12 +236,23 @@ class Inversion:
 
 
 INVERSIONS: dict[str, Inversion] = {
+    "direct": Inversion(direct, ("strength", "steps")),
     "ddim": Inversion(ddim),
     "negative-prompt": Inversion(negative_prompt),
     "null-text": Inversion(optimised, ("strength", "steps", "iterations", "guidance")),
     "regularised": Inversion(smoothed),
     "edit-friendly": Inversion(edit_friendly, ("strength", "steps", "seed")),
 }
+
+
+def _step_up(
+    schedule: Schedule, steps: int, t: Tensor, x_prev: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Factors of x_prev and of eps in the xt from which DDIM comes to x_prev."""
+    stride = len(schedule.alpha_bar) // steps  # as DDIMScheduler.step counts
+    a, s = schedule.scales(t, x_prev)
+    a_prev, s_prev = _before(schedule, int(t) - stride, x_prev)
+    return a / a_prev, s - a * s_prev / a_prev
 
 
 def _before(schedule: Schedule, t: int, like: Tensor) -> tuple[Tensor, Tensor]:

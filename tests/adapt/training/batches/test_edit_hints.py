@@ -436,8 +436,7 @@ def test_a_dry_run_says_how_long_edits_take(
     clock: Callable[[], float],
 ) -> None:
     """To the evaluation of the network, what the edits themselves take."""
-    fixed = {"iterations": 2} if inverts else {}
-    options = ask("edges", editor=editor, steps=10, limit=2, **fixed)
+    options = ask("edges", editor=editor, steps=10, limit=2)
     told = dry_run.run("edit", options)
     assert not list(tmp_path.glob("made"))
     began = clock()
