@@ -462,7 +462,7 @@ def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: st
 
 @pytest.mark.parametrize("editor", ["ddim", "prompt-to-prompt", "diffedit"])
 def test_iterations_are_refused_by_an_inversion_of_one_call_a_step(editor: str) -> None:
-    with pytest.raises(OptionError, match="`iterations` has no part in inversion 'direct', but in "):
+    with pytest.raises(OptionError, match="`iterations` has no part in inversion 'direct'"):
         check_editor(editor, EditSpec(iterations=2))
 
 

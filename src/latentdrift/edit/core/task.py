@@ -44,9 +44,10 @@ class Inverted:
     """Prompts that guidance leads away from: `depth` of them, one per step, the noisiest first; or
     one for all."""
     residuals: Tensor | None = None
-    """[depth, C, h, w]: what is added to the mean of each DDPM step; None where steps are DDIM's."""
+    """[depth, C, h, w]: what is added to the mean of each step of DDPM; None where steps are
+    DDIM's."""
     corrections: Tensor | None = None
-    """[depth, C, h, w]: what is added to each DDIM step; None where nothing is."""
+    """[depth, C, h, w]: what is added to each step of DDIM; None where nothing is."""
 
     @property
     def is_exact(self) -> bool:

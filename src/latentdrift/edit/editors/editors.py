@@ -267,8 +267,8 @@ def check(name: str, spec: EditSpec, further: Collection[str] = ()) -> None:
     if "iterations" in given and used and "iterations" not in INVERSIONS[used].options:
         able = [name for name in row.inversions if "iterations" in INVERSIONS[name].options]
         raise OptionError(
-            f"`iterations` has no part in inversion '{used}', but in {', '.join(able)}; give one of "
-            "them as `inversion`, or leave `iterations` out"
+            f"`iterations` has no part in inversion '{used}', but in {', '.join(able)}; give one "
+            "of them as `inversion`, or leave `iterations` out"
         )
     if row.needs_mask and not masked:
         raise OptionError(

@@ -245,9 +245,7 @@ INVERSIONS: dict[str, Inversion] = {
 }
 
 
-def _step_up(
-    schedule: Schedule, steps: int, t: Tensor, x_prev: Tensor
-) -> tuple[Tensor, Tensor]:
+def _step_up(schedule: Schedule, steps: int, t: Tensor, x_prev: Tensor) -> tuple[Tensor, Tensor]:
     """Factors of x_prev and of eps in the xt from which DDIM comes to x_prev."""
     stride = len(schedule.alpha_bar) // steps  # as DDIMScheduler.step counts
     a, s = schedule.scales(t, x_prev)
