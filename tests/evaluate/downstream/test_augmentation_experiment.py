@@ -26,6 +26,7 @@ from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.classification_task import Classifying
 from latentdrift.evaluate.downstream.experiment_statistics import Reading, value_and_interval
 from latentdrift.evaluate.downstream.tstr import Labelled
+from latentdrift.evaluate.downstream.utility_results import TestedImages, Utility
 from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.resampling import Resampling
@@ -55,42 +56,40 @@ def reader(labels: np.ndarray, resamples: int) -> Reading:
     )
 
 
-def run(synthetic: EvaluationImages, **how: int) -> dict:
+def run(synthetic: EvaluationImages, **how: int) -> Utility:
     asked = Trial(DISC, steps=12, repeats=1, resampling=Resampling(20), **how)
     return asked(discs(24, 0, who="t"), discs(48, 1), synthetic, "sex")
 
 
 @pytest.fixture(scope="module")
-def swapped() -> dict:
+def swapped() -> Utility:
     return run(discs(24, 2, swapped=True))
 
 
-def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: dict) -> None:
-    arms = swapped["arms"]
-    assert arms["real"]["value"] > 0.95 and arms["synthetic"]["value"] < 0.05
-    assert arms["synthetic"]["difference"] == pytest.approx(
-        arms["synthetic"]["value"] - arms["real"]["value"]
+def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: Utility) -> None:
+    arms = swapped.arms
+    assert arms["real"].value > 0.95 and arms["synthetic"].value < 0.05
+    assert arms["synthetic"].difference == pytest.approx(
+        arms["synthetic"].value - arms["real"].value
     )
-    assert arms["synthetic"]["difference_ci"][1] < -0.8
-    less = arms["synthetic"]["value"] - arms[AUGMENTED]["value"]
-    assert arms["synthetic"]["augmented_difference"] == pytest.approx(less)
-    assert (
-        "difference" in arms[AUGMENTED]
-        and "augmented_difference" not in arms[AUGMENTED] | arms["real"]
-    )
-    assert arms["synthetic, then real"]["value"] > 0.5  # the last stage decides
+    assert arms["synthetic"].difference_ci[1] < -0.8
+    less = arms["synthetic"].value - arms[AUGMENTED].value
+    assert arms["synthetic"].augmented_difference == pytest.approx(less)
+    assert arms[AUGMENTED].difference is not None
+    assert arms[AUGMENTED].augmented_difference is None and arms["real"].difference is None
+    assert arms["synthetic, then real"].value > 0.5  # the last stage decides
 
 
-def test_every_arm_is_there_with_what_it_learned_from(swapped: dict) -> None:
-    assert list(swapped["arms"]) == [name for name, arm in ARMS.items() if not arm.gan]
-    assert swapped["arms"]["synthetic, then real"]["trained"] == [[12, 12], [12, 12]]
-    assert swapped["arms"]["real + synthetic"]["trained"] == [[24, 24]]
-    assert swapped["arms"]["few real"]["trained"] == [[2, 2]]
-    assert all([point["n"] for point in swapped["curves"][name]] == [6, 12, 24] for name in CURVES)
+def test_every_arm_is_there_with_what_it_learned_from(swapped: Utility) -> None:
+    assert list(swapped.arms) == [name for name, arm in ARMS.items() if not arm.gan]
+    assert swapped.arms["synthetic, then real"].trained == [[12, 12], [12, 12]]
+    assert swapped.arms["real + synthetic"].trained == [[24, 24]]
+    assert swapped.arms["few real"].trained == [[2, 2]]
+    assert all([point.n for point in swapped.curves[name]] == [6, 12, 24] for name in CURVES)
     points = len(CURVES) * len(DOSES)
     assert Trial(DISC, repeats=2, gan=lambda real, made: made).learners == 2 * (len(ARMS) + points)
-    assert Trial(DISC, repeats=2).learners == 2 * (len(swapped["arms"]) + points)
-    assert json.loads(json.dumps(swapped, allow_nan=False))
+    assert Trial(DISC, repeats=2).learners == 2 * (len(swapped.arms) + points)
+    assert json.loads(json.dumps(swapped.to_dict(), allow_nan=False))
 
 
 def test_a_gan_is_a_set_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,27 +108,28 @@ def test_a_gan_is_a_set_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
     how = {"steps": 12, "repeats": 1, "resampling": Resampling(20)}
     told = Trial(DISC, **how, gan=swap)(discs(24, 0, who="t"), discs(48, 1), discs(20, 2), None)
-    assert told["arms"]["GAN alone"]["value"] < 0.05 < 0.95 < told["arms"]["synthetic"]["value"]
-    assert told["arms"]["GAN alone"]["trained"] == [[12, 12]] and told["arms"][IMITATED][
-        "trained"
-    ] == [[24, 24]]
-    less = told["arms"]["real + synthetic"]["value"] - told["arms"][IMITATED]["value"]
-    assert told["arms"]["real + synthetic"]["gan_difference"] == pytest.approx(less)
+    assert told.arms["GAN alone"].value < 0.05 < 0.95 < told.arms["synthetic"].value
+    assert told.arms["GAN alone"].trained == [[12, 12]]
+    assert told.arms[IMITATED].trained == [[24, 24]]
+    less = told.arms["real + synthetic"].value - told.arms[IMITATED].value
+    assert told.arms["real + synthetic"].gan_difference == pytest.approx(less)
 
 
-def test_few_test_patients_conclude_nothing(swapped: dict) -> None:
-    assert swapped["tested"] == {"images": [24, 24], "patients": [12, 12]}
+def test_few_test_patients_conclude_nothing(swapped: Utility) -> None:
+    assert swapped.tested == TestedImages(images=[24, 24], patients=[12, 12])
     assert any(
         "too few to conclude. There are 12 test patients without it, 12" in words
-        for words in swapped["warnings"]
+        for words in swapped.warnings
     )
-    few = {"difference": 0.1, "difference_ci": [-0.1, 0.3]}
-    assert verdict(few, swapped["tested"]) == "too few test patients to say"
-    assert verdict(swapped["arms"]["synthetic"], swapped["tested"]).startswith(
+    few = swapped.arms["synthetic"].model_copy(
+        update={"difference": 0.1, "difference_ci": [-0.1, 0.3]}
+    )
+    assert verdict(few, swapped.tested) == "too few test patients to say"
+    assert verdict(swapped.arms["synthetic"], swapped.tested).startswith(
         "worse than real alone, of few"
     )  # labels swapped
-    enough = {"patients": [ENOUGH, ENOUGH]}
-    assert verdict(swapped["arms"]["synthetic"], enough) == "worse than real alone"
+    enough = TestedImages(images=[ENOUGH] * 2, patients=[ENOUGH] * 2)
+    assert verdict(swapped.arms["synthetic"], enough) == "worse than real alone"
     assert verdict(few, enough) == "no difference to real alone was seen"
 
 
@@ -142,10 +142,10 @@ def test_a_gap_between_subgroups_is_found() -> None:
     read = reader(labels, 50)
     pictures = np.zeros((80, 2, 2, 3))
     masks = read.subgroups(EvaluationImages(pictures, attributes=pd.DataFrame({"sex": sex})), "sex")
-    arm = read.arm(scores, {"difference": read.series(scores.copy())}, masks)
-    assert arm["subgroups"]["F"] == 1 and 0.25 < arm["subgroups"]["M"] < 0.75
-    assert arm["gap"] == pytest.approx(1 - arm["subgroups"]["M"]) and arm["gap_ci"][0] > 0.1
-    assert arm["difference"] == 0 and arm["difference_ci"] == [
+    arm = read.arm(scores, {"difference": read.series(scores.copy())}, masks, [])
+    assert arm.subgroups["F"] == 1 and 0.25 < arm.subgroups["M"] < 0.75
+    assert arm.gap == pytest.approx(1 - arm.subgroups["M"]) and arm.gap_ci[0] > 0.1
+    assert arm.difference == 0 and arm.difference_ci == [
         0,
         0,
     ]  # the same scores over the same resamples
@@ -162,10 +162,10 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     right = labels + np.random.default_rng(1).normal(0, 0.1, 80)
     source = np.random.default_rng(2)
     read = reader(labels, 60)
-    alike = read.value(np.stack([right, right]))
-    apart = read.value(np.stack([right, source.normal(size=80)]))
-    assert alike["ci"] == pytest.approx([1.0, 1.0]) and apart["sd"] > 0.2
-    assert apart["ci"][1] - apart["ci"][0] > 0.3
+    alike = read.mean(np.stack([right, right]))
+    apart = read.mean(np.stack([right, source.normal(size=80)]))
+    assert alike.ci == pytest.approx([1.0, 1.0]) and apart.sd > 0.2
+    assert apart.ci[1] - apart.ci[0] > 0.3
 
 
 def test_a_number_and_its_resamples_are_the_measure_of_weighted_pictures() -> None:

@@ -36,7 +36,7 @@ def test_images_of_an_unknown_class_are_left_out(task: Classifying) -> None:
     labelled, chosen = task.known(images([*WORDS, None, None]), "train", 0)
     assert len(chosen) == len(WORDS)
     assert labelled.labels.tolist() == [int(word == "dementia") for word in WORDS]
-    assert task.about["measure"] == "AUC" and "dementia" in task.about["classes"]
+    assert task.about.measure == "AUC" and "dementia" in task.about.classes
 
 
 def test_more_images_than_can_be_learned_are_sampled(

@@ -21,10 +21,10 @@ def reading(n: int = 60, patients: list[str] | None = None) -> Reading:
 
 def test_a_value_is_the_mean_over_seeds_with_the_textbook_interval() -> None:
     scores = np.random.default_rng(0).normal(0.5, 0.1, (2, 60))
-    contents = reading().value(scores)
-    assert contents["value"] == pytest.approx(scores.mean())
-    assert contents["sd"] == pytest.approx(np.std(scores.mean(1), ddof=1))
-    low, high = contents["ci"]
+    contents = reading().mean(scores)
+    assert contents.value == pytest.approx(scores.mean())
+    assert contents.sd == pytest.approx(np.std(scores.mean(1), ddof=1))
+    low, high = contents.ci
     standard_error = scores.mean(0).std() / np.sqrt(60)
     assert high - low == pytest.approx(2 * 1.96 * standard_error, rel=0.35)
 
@@ -33,26 +33,26 @@ def test_a_difference_between_arms_is_paired() -> None:
     """The second arm is the first and a constant: their difference has no spread."""
     scores = np.random.default_rng(0).normal(0.5, 0.1, (2, 60))
     statistics = reading()
-    contents = statistics.arm(scores + 0.1, {"difference": statistics.series(scores)}, {})
-    assert contents["difference"] == pytest.approx(0.1)
-    assert contents["difference_ci"] == pytest.approx([0.1, 0.1])
+    contents = statistics.arm(scores + 0.1, {"difference": statistics.series(scores)}, {}, [])
+    assert contents.difference == pytest.approx(0.1)
+    assert contents.difference_ci == pytest.approx([0.1, 0.1])
 
 
 def test_the_gap_is_that_between_the_best_and_the_worst_subgroup() -> None:
     first = np.arange(60) < 30
     scores = np.where(first, 0.9, 0.6)[None].repeat(2, 0)
-    contents = reading().arm(scores, {}, {"F": first, "M": ~first})
-    assert contents["subgroups"] == pytest.approx({"F": 0.9, "M": 0.6})
-    assert contents["gap"] == pytest.approx(0.3)
+    contents = reading().arm(scores, {}, {"F": first, "M": ~first}, [])
+    assert contents.subgroups == pytest.approx({"F": 0.9, "M": 0.6})
+    assert contents.gap == pytest.approx(0.3)
 
 
 def test_few_patients_of_a_group_have_no_interval() -> None:
     patients = [f"p{i % (FEWEST - 1)}" for i in range(60)]
     statistics = reading(60, patients)
-    contents = statistics.value(np.full((2, 60), 0.5))
-    assert contents["value"] == 0.5 and contents["ci"] is None
-    assert statistics.tested["images"] == [30, 30]
-    assert max(statistics.tested["patients"]) < FEWEST
+    contents = statistics.mean(np.full((2, 60), 0.5))
+    assert contents.value == 0.5 and contents.ci is None
+    assert statistics.tested.images == [30, 30]
+    assert max(statistics.tested.patients) < FEWEST
 
 
 def test_resamples_that_say_nothing_are_left_out() -> None:

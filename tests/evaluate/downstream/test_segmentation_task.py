@@ -4,6 +4,7 @@ belong to which image."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from latentdrift.evaluate.downstream.segmentation_task import Masked, Segmenting
 from latentdrift.evaluate.downstream.unet import SIZE, dice, segmenter
 from latentdrift.evaluate.evaluations.evaluation import Request
 from latentdrift.evaluate.evaluations.evaluations import check
-from latentdrift.evaluate.evaluations.utility import Utility, task_of, utility_blocks, utility_light
+from latentdrift.evaluate.evaluations.utility import task_of, utility_blocks, utility_light
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.resampling import Resampling
@@ -203,16 +204,16 @@ def test_a_trial_of_segmenters_has_the_same_arms(
     told = Trial(task, steps=2, repeats=1, resampling=Resampling(10))(
         loaded[0], loaded[1], loaded[2], None
     )
-    assert told["measure"] == "Dice" and told["groups"] == ["with label 5", "with label 9"]
-    assert told["tested"] == {"images": [6, 6], "patients": [3, 3]} and 0 < told["chance"] < 1
-    assert told["arms"]["real + synthetic"]["trained"][0] == [
-        n + 12 for n in told["arms"]["real"]["trained"][0]
+    assert told.measure == "Dice" and told.groups == ["with label 5", "with label 9"]
+    assert told.tested.to_dict() == {"images": [6, 6], "patients": [3, 3]} and 0 < told.chance < 1
+    assert told.arms["real + synthetic"].trained[0] == [
+        n + 12 for n in told.arms["real"].trained[0]
     ]
-    assert [point["n"] for point in told["curves"]["synthetic"]] == [6, 12, 24]
-    assert json.loads(json.dumps(told, allow_nan=False))
-    light = utility_light(Utility.model_validate(told))
+    assert [point.n for point in told.curves["synthetic"]] == [6, 12, 24]
+    assert json.loads(json.dumps(told.to_dict(), allow_nan=False))
+    light = utility_light(told)
     assert light[:2] == ("Of use? (mask: roi)", "grey")  # three patients
-    write_page(tmp_path / "use.html", "Use", utility_blocks(Utility.model_validate(told)))
+    write_page(tmp_path / "use.html", "Use", utility_blocks(told))
     html = (tmp_path / "use.html").read_text()
     assert "Dice without looking at the images" in html and "6 with label 9 (3 patients)" in html
     plan = dry_run.run("evaluate", options)
@@ -263,5 +264,5 @@ def test_labels_that_were_not_trained_on_or_cannot_be_tested_are_sentences(folde
     with pytest.raises(
         InputError, match="at least 2 images with a mask of each set, and 1 made images"
     ):
-        one = {**task.sources, "made": (*task.sources["made"][:2], [0])}
+        one = {**task.sources, "made": replace(task.sources["made"], positions=[0])}
         Segmenting(one, task.values, "roi").known(EvaluationImages(images.images[:1]), "made", 0)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from latentdrift.evaluate.downstream.experiment_statistics import Measure, Reading
+from latentdrift.evaluate.downstream.utility_results import Arm, CurvePoint, TestedImages, Utility
 from latentdrift.evaluate.images.attribute_words import attribute
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.resampling import Resampling
@@ -31,6 +32,19 @@ COMPARED = {"difference": REFERENCE, "augmented_difference": AUGMENTED, "gan_dif
 """Arms that other arms are compared with, where they exist."""
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TaskDescription:
+    """Words for reports on a task."""
+
+    classes: str
+    """The learned target."""
+    groups: list[str]
+    """Groups of images."""
+    network: str
+    measure: str
+    """AUC or Dice."""
 
 
 class TrainingImages(Protocol):
@@ -59,9 +73,8 @@ class Task(Protocol):
     """A task that networks learn: `Classifying` or `Segmenting`."""
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Words for reports: `classes`, the learned target; `groups` of images; `network`;
-        `measure`."""
+    def about(self) -> TaskDescription:
+        """Words for reports."""
 
     def known(self, images: EvaluationImages, what: str, seed: int) -> tuple[Any, EvaluationImages]:
         """Images of a set whose truth is known: as training data, and as a set.
@@ -121,8 +134,8 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Images that a network learns from."""
+class TrainingPlan:
+    """Images that the networks of an arm learn from."""
 
     stages: Callable[[Learned], list[Any]]
     """One lesson after another."""
@@ -132,18 +145,18 @@ class Arm:
     """Whether it needs the GAN."""
 
 
-ARMS: dict[str, Arm] = {
-    REFERENCE: Arm(lambda of: [of.real]),
-    AUGMENTED: Arm(lambda of: [of.real], "classical"),
-    "synthetic": Arm(lambda of: [of.synthetic]),
-    "real + synthetic": Arm(lambda of: [of.real + of.synthetic]),
-    "real + synthetic, augmented": Arm(lambda of: [of.real + of.synthetic], "classical"),
-    "synthetic, then real": Arm(lambda of: [of.synthetic, of.real]),
-    "few real": Arm(lambda of: [of.few]),
-    "few real, augmented": Arm(lambda of: [of.few], "classical"),
-    "few real + synthetic": Arm(lambda of: [of.few + of.synthetic]),
-    "GAN alone": Arm(lambda of: [of.gan], gan=True),
-    IMITATED: Arm(lambda of: [of.real + of.gan], gan=True),
+ARMS: dict[str, TrainingPlan] = {
+    REFERENCE: TrainingPlan(lambda of: [of.real]),
+    AUGMENTED: TrainingPlan(lambda of: [of.real], "classical"),
+    "synthetic": TrainingPlan(lambda of: [of.synthetic]),
+    "real + synthetic": TrainingPlan(lambda of: [of.real + of.synthetic]),
+    "real + synthetic, augmented": TrainingPlan(lambda of: [of.real + of.synthetic], "classical"),
+    "synthetic, then real": TrainingPlan(lambda of: [of.synthetic, of.real]),
+    "few real": TrainingPlan(lambda of: [of.few]),
+    "few real, augmented": TrainingPlan(lambda of: [of.few], "classical"),
+    "few real + synthetic": TrainingPlan(lambda of: [of.few + of.synthetic]),
+    "GAN alone": TrainingPlan(lambda of: [of.gan], gan=True),
+    IMITATED: TrainingPlan(lambda of: [of.real + of.gan], gan=True),
 }
 CURVES = ("synthetic", "real + synthetic")  # arms that are also given fewer synthetic pictures
 
@@ -187,7 +200,7 @@ class Trial:
     gan: Callable[[Any, Any], Any] | None = None
 
     @property
-    def arms(self) -> dict[str, Arm]:
+    def arms(self) -> dict[str, TrainingPlan]:
         """Rows of ARMS in this comparison; those with a GAN only if it is trained."""
         return {name: arm for name, arm in ARMS.items() if self.gan or not arm.gan}
 
@@ -203,15 +216,15 @@ class Trial:
         synthetic: EvaluationImages,
         by: str | None,
         report: Progress = lambda done, total: None,
-    ) -> dict[str, Any]:
-        """Train all of them, and say what came of it; see `report.py` for the fields.
+    ) -> Utility:
+        """Train all networks, and compare them.
 
         Args:
             train: Real pictures to learn from.
             test: Real pictures of other patients.
             synthetic: Synthetic images.
             by: An attribute for whose values every arm is also tested; None for none.
-            report: Told how many learners are done.
+            report: Called with the number of networks trained so far and in total.
 
         Raises:
             InputError: Too few pictures in one of the sets, or a table without the attribute.
@@ -229,19 +242,22 @@ class Trial:
         )
         masks = read.subgroups(test_images, by) if by else {}
         scores = {name: np.stack(each) for name, each in runs.scores.items()}
-        contents = self._arm_contents(read, scores, masks)
-        contents["by"] = by if masks else None
-        contents["chance"] = self.task.chance(real, tested)
-        for name, arm in contents["arms"].items():
-            arm["trained"] = runs.trained[name]
-        contents["curves"] = {
-            name: [
-                {"n": runs.doses[share], **read.value(scores[_point(name, share)])}
-                for share in (*DOSES, 1.0)
-            ]
-            for name in CURVES
-        }
-        return contents | {"warnings": warnings(contents)}
+        about = self.task.about
+        utility = Utility(
+            classes=about.classes,
+            groups=about.groups,
+            network=about.network,
+            measure=about.measure,
+            steps=self.steps,
+            repeats=self.repeats,
+            tested=read.tested,
+            arms=self._results(read, scores, masks, runs.trained),
+            by=by if masks else None,
+            chance=self.task.chance(real, tested),
+            curves={name: _curve(name, read, scores, runs.doses) for name in CURVES},
+            warnings=[],
+        )
+        return utility.model_copy(update={"warnings": warnings(utility)})
 
     def _train(self, real: Any, synthetic: Any, tested: Any, report: Progress) -> Runs:
         """Train every arm with every seed.
@@ -274,16 +290,21 @@ class Trial:
                 report(repeat * len(arms) + place + 1, self.learners)
         return runs
 
-    def _arms_and_points(self) -> dict[str, tuple[Arm, float]]:
+    def _arms_and_points(self) -> dict[str, tuple[TrainingPlan, float]]:
         """Name of an arm, or of a point of a curve -> (the arm, its share of the synthetic
         pictures)."""
         return {name: (arm, 1.0) for name, arm in self.arms.items()} | {
             _point(name, share): (ARMS[name], share) for name in CURVES for share in DOSES
         }
 
-    def _arm_contents(
-        self, read: Reading, scores: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
-    ) -> dict[str, Any]:
+    def _results(
+        self,
+        read: Reading,
+        scores: Mapping[str, np.ndarray],
+        masks: Mapping[str, np.ndarray],
+        trained: Mapping[str, list[list[int]]],
+    ) -> dict[str, Arm]:
+        """Results of every arm, with its differences from the arms of COMPARED."""
         others = {
             field: (name, read.series(scores[name]))
             for field, name in COMPARED.items()
@@ -296,14 +317,19 @@ class Trial:
                 for field, (other, series) in others.items()
                 if name not in (other, REFERENCE)
             }
-            arms[name] = read.arm(scores[name], beside, masks)
-        return {
-            **self.task.about,
-            "steps": self.steps,
-            "repeats": self.repeats,
-            "tested": read.tested,
-            "arms": arms,
-        }
+            arms[name] = read.arm(scores[name], beside, masks, trained[name])
+        return arms
+
+
+def _curve(
+    name: str, read: Reading, scores: Mapping[str, np.ndarray], doses: Mapping[float, int]
+) -> list[CurvePoint]:
+    """Values of an arm over the number of synthetic images."""
+    points = []
+    for share in (*DOSES, 1.0):
+        mean = read.mean(scores[_point(name, share)])
+        points.append(CurvePoint(n=doses[share], value=mean.value, ci=mean.ci, sd=mean.sd))
+    return points
 
 
 def _point(name: str, share: float) -> str:
@@ -311,41 +337,37 @@ def _point(name: str, share: float) -> str:
     return name if share == 1 else f"{name} @{share}"
 
 
-def warnings(contents: Mapping[str, Any]) -> list[str]:
-    """Sentences on the limits of the comparison.
-
-    Args:
-        contents: Content of `utility` in report.json.
-    """
+def warnings(utility: Utility) -> list[str]:
+    """Sentences on the limits of a comparison."""
     sentences = []
-    what = f"Utility ({attribute(contents['classes'])})"
-    patients = contents["tested"]["patients"]
+    what = f"Utility ({attribute(utility.classes)})"
+    patients = utility.tested.patients
     if min(patients) < ENOUGH:
         each = ", ".join(
-            f"{n} test patients {group}"
-            for n, group in zip(patients, contents["groups"], strict=True)
+            f"{n} test patients {group}" for n, group in zip(patients, utility.groups, strict=True)
         )
         sentences.append(
             f"{what}: too few to conclude. There are {each}; with fewer than {ENOUGH} of each, "
             "read the table as a rehearsal."
         )
-    bounds = contents["arms"]["real + synthetic"]["difference_ci"]
+    bounds = utility.arms["real + synthetic"].difference_ci
     if bounds:
         half = (bounds[1] - bounds[0]) / 2
         sentences.append(
-            f"{what}: a gain or loss of less than {half:.2f} {contents['measure']} could not have "
+            f"{what}: a gain or loss of less than {half:.2f} {utility.measure} could not have "
             "been seen here."
         )
-    if not better_than_chance(contents["arms"][REFERENCE]["ci"], contents["chance"]):
+    reference = utility.arms[REFERENCE]
+    if not better_than_chance(reference.ci, utility.chance):
         sentences.append(
-            f"{what}: learners of real images do not beat chance ({contents['measure']} "
-            f"{contents['arms'][REFERENCE]['value']:.2f}, chance {contents['chance']:.2f}), so "
+            f"{what}: learners of real images do not beat chance ({utility.measure} "
+            f"{reference.value:.2f}, chance {utility.chance:.2f}), so "
             "these arms say nothing of the synthetic ones; more steps, another network, or more "
             "images may."
         )
-    if contents["repeats"] < 3:
+    if utility.repeats < 3:
         sentences.append(
-            f"{what}: {contents['repeats']} seeds do not show how far a result depends on the seed."
+            f"{what}: {utility.repeats} seeds do not show how far a result depends on the seed."
         )
     return sentences
 
@@ -360,19 +382,19 @@ def better_than_chance(ci: Sequence[float] | None, chance: float) -> bool:
     return ci is None or ci[0] > chance
 
 
-def verdict(arm: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
+def verdict(arm: Arm, tested: TestedImages) -> str:
     """Compare an arm with the reference in words.
 
     Args:
-        arm: Entry of the arm in report.json.
+        arm: The arm.
         tested: Numbers of test images and patients of each group.
     """
-    if "difference" not in arm:
+    if arm.difference is None:
         return "the reference"
-    if arm["difference_ci"] is None:
+    if arm.difference_ci is None:
         return "too few test patients to say"
-    low, high = arm["difference_ci"]
-    if min(tested["patients"]) < ENOUGH:
+    low, high = arm.difference_ci
+    if min(tested.patients) < ENOUGH:
         few = "too few test patients to say"
         return (
             f"worse than real alone, of few test patients (fewer than {ENOUGH})"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from latentdrift.errors import InputError
+from latentdrift.evaluate.downstream.augmentation_experiment import TaskDescription
 from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.experiment_statistics import Measure
 from latentdrift.evaluate.downstream.tstr import Labelled, seconds_per_step, utility
@@ -26,15 +26,10 @@ class Classifying:
     network: Network = SMALL
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Words for reports, see `Task.about`."""
+    def about(self) -> TaskDescription:
+        """Words for reports."""
         groups = ["without it", "with it"]
-        return {
-            "classes": str(self.classes),
-            "groups": groups,
-            "network": self.network.name,
-            "measure": "AUC",
-        }
+        return TaskDescription(str(self.classes), groups, self.network.name, "AUC")
 
     def known(
         self, images: EvaluationImages, what: str, seed: int
@@ -88,13 +83,16 @@ class Classifying:
             augmentation: Row of AUGMENTATIONS.
             device: Device of the network.
         """
-        settings: Any = {
-            "steps": steps,
-            "network": self.network,
-            "augmentation": augmentation,
-            "device": device,
-        }
-        return utility(stages, test, seed=seed, resampling=None, **settings).scores
+        return utility(
+            stages,
+            test,
+            steps=steps,
+            seed=seed,
+            resampling=None,
+            device=device,
+            network=self.network,
+            augmentation=augmentation,
+        ).scores
 
     def score(self, test: Labelled) -> Measure:
         """Function of log-odds and image weights [N] -> area under the ROC curve.

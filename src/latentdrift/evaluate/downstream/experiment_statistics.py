@@ -4,10 +4,12 @@ patients and of seeds."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from latentdrift.evaluate.downstream.utility_results import Arm, TestedImages
 from latentdrift.evaluate.images import subgroups as classes
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, groups, interval
@@ -16,6 +18,17 @@ from latentdrift.resampling import Resampling
 Measure = Callable[[np.ndarray, np.ndarray], float]
 """(what a learner said of each picture [N, ...], weights of the pictures [N]) -> a number; NaN
 where they leave nothing."""
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """Mean over seeds."""
+
+    value: float
+    ci: list[float] | None
+    """95 % interval over test patients and seeds; None for too few patients."""
+    sd: float | None
+    """Standard deviation over seeds; None for one seed."""
 
 
 class Reading:
@@ -51,9 +64,9 @@ class Reading:
         self.resamples = [(w, source.integers(repeats, size=repeats)) for w in weights]
 
     @property
-    def tested(self) -> dict[str, Any]:
-        """Numbers of test images and of test patients in each group: `images` and `patients`."""
-        return {"images": self.members.sum(1).tolist(), "patients": self.patients}
+    def tested(self) -> TestedImages:
+        """Numbers of test images and of test patients in each group."""
+        return TestedImages(images=self.members.sum(1).tolist(), patients=self.patients)
 
     def subgroups(self, images: EvaluationImages, by: str) -> dict[str, np.ndarray]:
         """Test images of each subgroup in which every group has at least FEWEST patients.
@@ -89,17 +102,21 @@ class Reading:
             ]
         )
 
-    def value(self, scores: np.ndarray) -> dict[str, Any]:
+    def mean(self, scores: np.ndarray) -> SeedMean:
         """Mean over seeds with its 95 % interval, and the standard deviation over seeds.
 
         Args:
             scores: Scores of the test images, [seeds, N, ...].
         """
-        return self._value(scores, self.series(scores))
+        return self._mean(scores, self.series(scores))
 
     def arm(
-        self, scores: np.ndarray, others: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
-    ) -> dict[str, Any]:
+        self,
+        scores: np.ndarray,
+        others: Mapping[str, np.ndarray],
+        masks: Mapping[str, np.ndarray],
+        trained: list[list[int]],
+    ) -> Arm:
         """An arm: its value, its differences from others, and the same per subgroup with the
         largest gap between two.
 
@@ -107,26 +124,25 @@ class Reading:
             scores: [S, N, ...].
             others: Name of a difference -> the series of the arm that is taken from this one.
             masks: From `subgroups`.
+            trained: Images of each group in each stage of training.
         """
         own = self.series(scores)
-        contents = self._value(scores, own)
+        mean = self._mean(scores, own)
+        optional: dict[str, Any] = {}
         for name, other in others.items():
-            contents[name], contents[f"{name}_ci"] = value_and_interval(own - other)
+            optional[name], optional[f"{name}_ci"] = value_and_interval(own - other)
         if len(masks) > 1:
             each = np.stack([self.series(scores, mask) for mask in masks.values()])
-            contents["subgroups"] = dict(zip(masks, each[:, 0].tolist(), strict=True))
-            contents["gap"], ci = value_and_interval(each.max(0) - each.min(0))
-            contents["gap_ci"] = _within(ci)
-        return contents
+            optional["subgroups"] = dict(zip(masks, each[:, 0].tolist(), strict=True))
+            optional["gap"], ci = value_and_interval(each.max(0) - each.min(0))
+            optional["gap_ci"] = _within(ci)
+        return Arm(value=mean.value, ci=mean.ci, sd=mean.sd, trained=trained, **optional)
 
-    def _value(self, scores: np.ndarray, series: np.ndarray) -> dict[str, Any]:
+    def _mean(self, scores: np.ndarray, series: np.ndarray) -> SeedMean:
         value, ci = value_and_interval(series)
         each = [self.measure(one, np.ones(len(self.units))) for one in scores]
-        return {
-            "value": value,
-            "ci": _within(ci),
-            "sd": float(np.std(each, ddof=1)) if len(each) > 1 else None,
-        }
+        sd = float(np.std(each, ddof=1)) if len(each) > 1 else None
+        return SeedMean(value, _within(ci), sd)
 
     def _count(self, among: np.ndarray) -> list[int]:
         """Patients of each group."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from latentdrift.data.cohort import masks as files
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, InputError, OptionError
 from latentdrift.evaluate.downstream import unet
+from latentdrift.evaluate.downstream.augmentation_experiment import TaskDescription
 from latentdrift.evaluate.downstream.experiment_statistics import Measure
 from latentdrift.evaluate.downstream.tstr import looked_at
 from latentdrift.evaluate.images import image_sets
@@ -83,17 +83,37 @@ class Masked:
 
 
 @dataclass(frozen=True, eq=False)
+class MaskSource:
+    """Masks of a set of images.
+
+    Attributes:
+        cohort: Cohort of the images.
+        column: Column that names the masks.
+        positions: Row of each image in the cohort.
+    """
+
+    cohort: Cohort
+    column: str
+    positions: Sequence[int]
+
+    @property
+    def masked(self) -> set[int]:
+        """Positions whose row names a mask."""
+        named = set(files.positions(self.cohort, self.column, "utility=mask"))
+        return named & set(self.positions)
+
+
+@dataclass(frozen=True, eq=False)
 class Segmenting:
     """Outlining what masks mark; see `augmentation_experiment.Task`.
 
     Attributes:
-        sources: `train`, `made` and `test` -> (cohort, column that names masks, the position of
-            each of the set's images).
+        sources: `train`, `made` and `test` -> the masks of the set.
         values: Labels of the masks, except 0.
         column: As it was asked for.
     """
 
-    sources: Mapping[str, tuple[Cohort, str, Sequence[int]]]
+    sources: Mapping[str, MaskSource]
     values: tuple[int, ...]
     column: str
 
@@ -133,8 +153,10 @@ class Segmenting:
         }
         for what, (cohort, name, rows) in columns.items():
             files.positions(cohort, name, "utility=mask")
-            sources[what] = (cohort, name, [int(place) for place in cohort.rows(rows).index])
-        labels = set(files.check_labels(real, column, list(_with_masks(*sources["train"]))))
+            positions = [int(place) for place in cohort.rows(rows).index]
+            sources[what] = MaskSource(cohort, name, positions)
+        masked = sorted(sources["train"].masked)
+        labels = set(files.check_labels(real, column, masked))
         if not labels - {0}:
             raise CohortError(
                 f"no mask that column {column} of the train split of cohort {real.folder} names "
@@ -143,15 +165,10 @@ class Segmenting:
         return cls(sources, tuple(sorted(labels - {0})), column)
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Words for reports, see `Task.about`."""
+    def about(self) -> TaskDescription:
+        """Words for reports."""
         groups = [f"with label {value}" for value in self.values]
-        return {
-            "classes": f"mask={self.column}",
-            "groups": groups,
-            "network": "small U-Net",
-            "measure": "Dice",
-        }
+        return TaskDescription(f"mask={self.column}", groups, "small U-Net", "Dice")
 
     def known(
         self, images: EvaluationImages, what: str, seed: int
@@ -167,17 +184,18 @@ class Segmenting:
             InputError: Fewer than MIN_IMAGES, or a label without a test image.
             CohortError: A mask has a label that no training mask has.
         """
-        cohort, column, positions = self.sources[what]
-        masked = set(_with_masks(cohort, column, positions))
-        places = np.flatnonzero([position in masked for position in positions])
+        source = self.sources[what]
+        masked = source.masked
+        places = np.flatnonzero([position in masked for position in source.positions])
         places = part_of(places, MAX_IMAGES, rng(seed, "trial", what))
         if len(places) < MIN_IMAGES:
             raise InputError(
                 f"a segmenter needs at least {MIN_IMAGES} images with a mask of each set, and "
-                f"{len(places)} {what} images name one in column {column} of {cohort.folder}"
+                f"{len(places)} {what} images name one in column {source.column} of "
+                f"{source.cohort.folder}"
             )
         some = images.take(places)
-        labels = [self._numbered(cohort, column, positions[int(place)]) for place in places]
+        labels = [self._numbered(source, source.positions[int(place)]) for place in places]
         masks = torch.from_numpy(np.stack(labels))
         training_set = Masked(
             looked_at(some, unet.SIZE), masks, 1 + len(self.values), some.patients
@@ -191,17 +209,19 @@ class Segmenting:
             raise InputError(
                 f"no test image has the label {lost[0]} in its mask at {unet.SIZE} pixels, "
                 "so its segmentation cannot be scored; take the label out of the masks in "
-                f"column {column} of {cohort.folder}, or test on other patients"
+                f"column {source.column} of {source.cohort.folder}, or test on other patients"
             )
         return training_set, some
 
-    def _numbered(self, cohort: Cohort, column: str, position: int) -> np.ndarray:
+    def _numbered(self, source: MaskSource, position: int) -> np.ndarray:
         """A mask in which the values are 0, 1, 2, ...: int64 [S, S]."""
-        mask = files.fitted(cohort, position, column, unet.SIZE)
+        cohort = source.cohort
+        mask = files.fitted(cohort, position, source.column, unet.SIZE)
         other = sorted(set(np.unique(mask).tolist()) - {0, *self.values})
         if other:
+            name = cohort.rows()[source.column].iloc[position]
             raise CohortError(
-                f"the mask {cohort.folder / cohort.rows()[column].iloc[position]} has the label "
+                f"the mask {cohort.folder / name} has the label "
                 f"{other[0]}, and the masks of the train split have 0, "
                 f"{', '.join(map(str, self.values))}; write it with those labels"
             )
@@ -285,9 +305,3 @@ def mean_dice(scores: np.ndarray, weights: np.ndarray) -> float:
     if not sizes.all():
         return float("nan")
     return float(((np.nan_to_num(scores) * there).sum(0) / sizes).mean())
-
-
-def _with_masks(cohort: Cohort, column: str, positions: Sequence[int]) -> list[int]:
-    """Positions whose row names a mask."""
-    named = set(files.positions(cohort, column, "utility=mask"))
-    return [position for position in positions if position in named]

@@ -147,7 +147,7 @@ def looked_at(pictures: EvaluationImages, size: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Utility:
+class ClassifierScores:
     """Scores of a classifier on the test images."""
 
     scores: np.ndarray
@@ -160,7 +160,7 @@ class Utility:
     tested: tuple[int, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """Content for report.json, without the scores of single images."""
+        """Content for the files of a bench, without the scores of single images."""
         return {"value": self.auc, "ci": self.ci, "trained": self.trained, "tested": self.tested}
 
 
@@ -174,7 +174,7 @@ def utility(
     device: str = "cpu",
     network: Network = SMALL,
     augmentation: str = "light",
-) -> Utility:
+) -> ClassifierScores:
     """Train a classifier in one or several stages, and test it.
 
     Args:
@@ -212,7 +212,7 @@ def utility(
         )
     scores = score(learner, test.x)
     value, ci = auc(test.labels, scores, test.patients, resampling)
-    return Utility(scores, value, ci, [_counts(stage) for stage in train], _counts(test))
+    return ClassifierScores(scores, value, ci, [_counts(stage) for stage in train], _counts(test))
 
 
 def learn(

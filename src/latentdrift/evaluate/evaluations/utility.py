@@ -22,6 +22,7 @@ from latentdrift.evaluate.downstream.augmentation_experiment import (
 from latentdrift.evaluate.downstream.class_labels import Classes
 from latentdrift.evaluate.downstream.classification_task import Classifying
 from latentdrift.evaluate.downstream.segmentation_task import Segmenting
+from latentdrift.evaluate.downstream.utility_results import Arm, Utility
 from latentdrift.evaluate.evaluations.evaluation import (
     NO_COST,
     Evaluation,
@@ -40,7 +41,7 @@ from latentdrift.evaluate.evaluations.page_style import (
 )
 from latentdrift.evaluate.features.classifier import SMALL
 from latentdrift.evaluate.images.attribute_words import attribute
-from latentdrift.evaluate.statistics.results import Interval, ResultModel
+from latentdrift.evaluate.statistics.results import Interval
 from latentdrift.resampling import Resampling
 
 VISIBLE_DIFFERENCE = 0.1
@@ -61,75 +62,6 @@ LIGHT_RULE = (
     "Green: all intervals are above 0. Red: an interval is below 0. Not enough to say: "
     f"the first interval includes 0 and is wider than {2 * VISIBLE_DIFFERENCE:g}."
 )
-
-
-class TestedImages(ResultModel):
-    """Real test images and patients of each group."""
-
-    __test__ = False
-
-    images: list[int]
-    patients: list[int]
-
-
-class CurvePoint(ResultModel):
-    """Value of an arm with `n` synthetic images."""
-
-    n: int
-    value: float
-    ci: Interval | None
-    sd: float | None
-    """Standard deviation over seeds."""
-
-
-class Arm(ResultModel):
-    """Networks that learned from the same images."""
-
-    value: float
-    """Mean over seeds."""
-    ci: Interval | None
-    sd: float | None
-    """Standard deviation over seeds."""
-    difference: float | None = None
-    """Value minus that of the arm `real`."""
-    difference_ci: Interval | None = None
-    augmented_difference: float | None = None
-    """Value minus that of the arm `real, augmented`."""
-    augmented_difference_ci: Interval | None = None
-    gan_difference: float | None = None
-    """Value minus that of the arm `real + GAN`."""
-    gan_difference_ci: Interval | None = None
-    subgroups: dict[str, float] | None = None
-    """Value by the values of an attribute."""
-    gap: float | None = None
-    """Largest difference between two subgroups."""
-    gap_ci: Interval | None = None
-    trained: list[list[int]]
-    """Images of each group in each stage of training."""
-
-
-class Utility(ResultModel):
-    """Comparison of networks on real test images."""
-
-    classes: str
-    """Task of the networks."""
-    groups: list[str]
-    network: str
-    measure: str
-    """AUC or Dice."""
-    steps: int
-    """Optimiser steps of each network."""
-    repeats: int
-    """Seeds of each arm."""
-    tested: TestedImages
-    arms: dict[str, Arm]
-    by: str | None
-    """Attribute of the subgroups."""
-    chance: float
-    """Value without looking at the images."""
-    curves: dict[str, list[CurvePoint]]
-    """Value of an arm over the number of synthetic images."""
-    warnings: list[str]
 
 
 class UtilityResult(EvaluationResult):
@@ -241,8 +173,8 @@ def compute(inputs: Inputs) -> UtilityResult | None:
     if trial is None:
         return None
     column = inputs.request.subgroup_column
-    contents = trial(inputs.train, inputs.real, inputs.synthetic, column, inputs.progress)
-    return UtilityResult.model_validate({"utility": contents, "warnings": contents["warnings"]})
+    utility = trial(inputs.train, inputs.real, inputs.synthetic, column, inputs.progress)
+    return UtilityResult(utility=utility, warnings=utility.warnings)
 
 
 def lights(results: Results) -> list[Light]:
@@ -358,7 +290,7 @@ def _arm_row(name: str, arm: Arm, utility: Utility) -> dict[str, Any]:
             ci = getattr(arm, f"{field}_ci")
             row[f"difference to: {other}"] = estimate(value, ci)
     stages = [", ".join(map(str, stage)) for stage in arm.trained]
-    row["result"] = verdict(arm.to_dict(), utility.tested.to_dict())
+    row["result"] = verdict(arm, utility.tested)
     row[f"images ({', '.join(utility.groups)})"] = "; then ".join(stages)
     return row
 
