@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from latentdrift.display import html_report
-from latentdrift.study.editors.round_trip import blocks
+from latentdrift.evaluate.statistics.results import EditMean
+from latentdrift.study.editors.round_trip import RoundTrip, blocks
 
 
 def test_every_editor_and_number_of_steps_is_a_row(tmp_path: Path) -> None:
     rows = [
-        {"editor": editor, "steps": steps, "error": {"value": error, "ci": ci, "n": 4}}
+        RoundTrip(editor=editor, steps=steps, error=EditMean(value=error, ci=ci, n=4))
         for editor, steps, error, ci in (
             ("autoencoder", 0, 0.01, None),
             ("ddim", 10, 0.08, [0.07, 0.09]),

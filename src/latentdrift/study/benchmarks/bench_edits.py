@@ -8,7 +8,6 @@ judges.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from latentdrift.study.editors.editor_benchmark import (
     baseline,
     edited,
     mean,
+    mean_over_patients,
     outcomes,
     picture_of,
     score,
@@ -69,8 +69,9 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
         bench, model, cell.seed, (bench.table.editor,) if cell.fit and bench.table.editor else ()
     )
     cases, originals = work.cases, [picture_of(case) for case in work.cases]
+    patients = [case.patient for case in cases]
     truths = colours([case.truth for case in cases])
-    judge = Judge.open(bench, EvaluationImages(truths, [case.patient for case in cases]))
+    judge = Judge.open(bench, EvaluationImages(truths, patients))
     for variant in variants:
         if cell.fit is None:
             row = variant.replace("-", " ")
@@ -86,20 +87,18 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
             ]
             details = {"drift": model.drift.to_dict()}
         pictures = colours(edited_images)
-        metrics: dict[str, Any] = judge(
-            model.base, pictures, cell.seed, [case.patient for case in cases]
-        )
+        metrics = judge(model.base, pictures, cell.seed, patients)
         scores = [
             score(work, *three) for three in zip(cases, originals, edited_images, strict=True)
         ]
-        metrics |= {
-            name: mean([one.get(name) for one in scores], cases, work.options) for name in METRICS
-        }
+        for name in METRICS:
+            metric = mean([one.get(name) for one in scores], cases, work.options)
+            metrics[name] = None if metric is None else metric.to_dict()
         perceptual = {
             name: way for name, way in rows_of(judge.spaces).items() if name not in SIMILARITIES
         }
         for name, values in compare(truths, pictures, rows=perceptual).items():
-            metrics[name] = mean(values.tolist(), cases, work.options)
+            metrics[name] = mean_over_patients(values.tolist(), patients, work.options).to_dict()
         strip_images = list(pictures[:MAX_EDIT_IMAGES]) if cell.fit else []
         bench.keep(cell, variant, strip_images, {"n": len(cases), **details, "metrics": metrics})
 

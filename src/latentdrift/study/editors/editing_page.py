@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from latentdrift.display import html_report
 from latentdrift.display.html_report import DASH, markdown
+from latentdrift.evaluate.statistics.results import EditMean
 from latentdrift.storage import write_text
 from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.editors import round_trip
-from latentdrift.study.editors.editor_benchmark import BASELINES, METRICS, EditorBenchmark, strips
+from latentdrift.study.editors.editor_benchmark import (
+    BASELINES,
+    METRICS,
+    EditorBenchmark,
+    EditorRow,
+    strips,
+)
+from latentdrift.study.editors.round_trip import RoundTrip
 
 
 def write_editors(
     out: Path,
     bench: EditorBenchmark,
-    rows: Sequence[Mapping[str, Any]],
-    trips: Sequence[Mapping[str, Any]] = (),
+    rows: Sequence[EditorRow],
+    trips: Sequence[RoundTrip] = (),
 ) -> Path:
     """Write editors.json, editors.md and editors.html.
 
     Args:
         out: Folder that exists.
         bench: The benchmark.
-        rows: From `editor_benchmark.summarise`.
-        trips: Rows of the round trips; empty: none.
+        rows: Rows of the table.
+        trips: Round trips; empty: none.
 
     Returns:
         Path of editors.html.
@@ -34,8 +41,14 @@ def write_editors(
     table = people(rows)
     sentences = words(bench)
     settings = bench.options.model_dump(mode="json")
-    document = {"rows": list(rows), "settings": settings, "base": bench.model.base.hash}
-    write_json(out / "editors.json", document | ({"round_trips": list(trips)} if trips else {}))
+    document: dict[str, object] = {
+        "rows": [row.to_dict() for row in rows],
+        "settings": settings,
+        "base": bench.model.base.hash,
+    }
+    if trips:
+        document["round_trips"] = [trip.to_dict() for trip in trips]
+    write_json(out / "editors.json", document)
     write_text(
         out / "editors.md", "\n".join([markdown(table), *(f"{part}\n" for part in sentences)])
     )
@@ -51,26 +64,22 @@ def write_editors(
     return out / "editors.html"
 
 
-def people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Table for readers: titles and formatted cells.
-
-    Args:
-        rows: From `editor_benchmark.summarise`.
-    """
-    names = [name for name in METRICS if any(name in row["metrics"] for row in rows)]
+def people(rows: Sequence[EditorRow]) -> list[dict[str, str]]:
+    """Table for readers: titles and formatted cells."""
+    names = [name for name in METRICS if any(name in row.metrics for row in rows)]
     return [
-        {"change": row["change"], "editor": row["editor"]}
-        | {METRICS[name]: cell(row["metrics"].get(name)) for name in names}
+        {"change": row.change, "editor": row.editor}
+        | {METRICS[name]: cell(row.metrics.get(name)) for name in names}
         for row in rows
     ]
 
 
-def cell(metric: Mapping[str, Any] | None) -> str:
+def cell(metric: EditMean | None) -> str:
     """Table cell of a metric with its 95 % interval, `0.31 [0.22, 0.41]`; a dash for None."""
-    if metric is None:
+    if metric is None or metric.value is None:
         return DASH
-    ends = metric["ci"]
-    return f"{metric['value']:.3g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
+    ends = metric.ci
+    return f"{metric.value:.3g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
 
 
 def words(bench: EditorBenchmark) -> list[str]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from latentdrift.evaluate.attributes.ground_truth import (
     tissue_fraction,
 )
 from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
+from latentdrift.evaluate.statistics.results import EditMean, ResultModel
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.sample.synthetic_cohort import contact_sheet
@@ -65,6 +65,17 @@ METRICS: dict[str, str] = {
     "true_heart": "true change of heart width",
     "identity": "share still most like their own original",
 }
+
+
+class EditorRow(ResultModel):
+    """Row of the table: an editor or a baseline, on the cases of one change."""
+
+    change: str
+    editor: str
+    n: int
+    """Number of cases."""
+    metrics: dict[str, EditMean]
+    """By rows of METRICS, those that were measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +200,7 @@ class EditorBenchmark:
         }
         return EditSpec(**given | ({"steps": steps} if steps else {}))
 
-    def result(self, row: str, case: Case) -> dict[str, Any] | None:
+    def result(self, row: str, case: Case) -> dict[str, float] | None:
         """Stored metrics of a case under equal settings; None where there are none.
 
         Args:
@@ -222,7 +233,7 @@ class EditorBenchmark:
         results.put(name, {"group": case.group, "patient": case.patient, "metrics": dict(metrics)})
 
 
-def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]]:
+def run(bench: EditorBenchmark, report: ProgressCallback) -> list[EditorRow]:
     """Make the missing edits, and summarise all.
 
     Args:
@@ -230,7 +241,7 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[dict[str, Any]
         report: Called with (edits done, all).
 
     Returns:
-        Rows of the table, from `summarise`.
+        Rows of the table.
     """
     missing = unmade(bench)
     cache = open_inversion_cache(bench)
@@ -438,8 +449,8 @@ def recognised(bench: EditorBenchmark, case: Case, edited_image: np.ndarray) -> 
     return float(alike[own] > alike[others].max())
 
 
-def summarise(bench: EditorBenchmark) -> Iterator[dict[str, Any]]:
-    """Rows of the table, one change after another: change, editor, and metrics as in `mean`."""
+def summarise(bench: EditorBenchmark) -> Iterator[EditorRow]:
+    """Rows of the table, one change after another."""
     for group in dict.fromkeys(case.group for case in bench.cases):
         cases = [case for case in bench.cases if case.group == group]
         for row in bench.rows:
@@ -448,17 +459,13 @@ def summarise(bench: EditorBenchmark) -> Iterator[dict[str, Any]]:
                 name: mean([one.get(name) for one in results], cases, bench.options)
                 for name in METRICS
             }
-            yield {
-                "change": group,
-                "editor": row,
-                "n": len(cases),
-                "metrics": {k: v for k, v in metrics.items() if v},
-            }
+            measured = {name: metric for name, metric in metrics.items() if metric is not None}
+            yield EditorRow(change=group, editor=row, n=len(cases), metrics=measured)
 
 
 def mean(
     values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions
-) -> dict[str, Any] | None:
+) -> EditMean | None:
     """Mean of a metric over cases, with its interval over patients.
 
     Args:
@@ -467,7 +474,7 @@ def mean(
         options: Resamples and seed.
 
     Returns:
-        The metric with value and ci; None without any value.
+        The mean; None without any value.
     """
     known = [
         (value, case.patient)
@@ -476,15 +483,25 @@ def mean(
     ]
     if not known:
         return None
-    numbers = np.array([value for value, _ in known])
-    patients = [patient for _, patient in known]
-    ci = mean_interval(
-        numbers,
-        groups(len(known), patients),
-        options.bootstrap,
-        rng(options.seed, "bench", "editors"),
-    )
-    return {"value": float(numbers.mean()), "ci": ci, "n": len(known)}
+    numbers, patients = zip(*known, strict=True)
+    return mean_over_patients(numbers, patients, options)
+
+
+def mean_over_patients(
+    values: Sequence[float], patients: Sequence[str], options: BenchEditorsOptions
+) -> EditMean:
+    """Mean with its 95 % interval over patients.
+
+    Args:
+        values: At least one value.
+        patients: Patient of each value.
+        options: Resamples and seed.
+    """
+    numbers = np.array(values)
+    units = groups(len(numbers), patients)
+    source = rng(options.seed, "bench", "editors")
+    ci = mean_interval(numbers, units, options.bootstrap, source)
+    return EditMean(value=float(numbers.mean()), ci=ci, n=len(numbers))
 
 
 def strips(bench: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:

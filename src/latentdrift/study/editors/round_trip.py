@@ -3,20 +3,31 @@ any change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from latentdrift.display import html_report
 from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion_cache import InversionCache
+from latentdrift.evaluate.statistics.results import EditMean, ResultModel
 from latentdrift.progress import ProgressCallback
 from latentdrift.study.editors import editor_benchmark
 from latentdrift.study.editors.reference_edits import Case
 
 ERROR = "round_trip"
 COLOURS = ("#d1603d", "#4878a8", "#5a8f5a", "#8f5a8f", "#8f7a3a", "#3a7a8f", "#555555")
+
+
+class RoundTrip(ResultModel):
+    """Error of an image that is inverted and sampled again."""
+
+    editor: str
+    """Editor, or the baseline of the autoencoder."""
+    steps: int
+    """Steps of the full trajectory; 0 for the autoencoder."""
+    error: EditMean
+    """Mean absolute error, as a share of the intensity range."""
 
 
 def round_trip_settings(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int]]:
@@ -37,7 +48,7 @@ def unmade(bench: editor_benchmark.EditorBenchmark) -> list[tuple[str, int, Case
 
 def run(
     bench: editor_benchmark.EditorBenchmark, cache: InversionCache, report: ProgressCallback
-) -> list[dict[str, Any]]:
+) -> list[RoundTrip]:
     """Mean absolute error of the reconstruction for each editor and number of steps.
 
     The error of the autoencoder alone stands at 0 steps.
@@ -55,38 +66,35 @@ def run(
         )
         bench.keep(_row(editor, steps), case, {ERROR: error}, None)
         report(done, len(missing))
-    rows = []
-    for editor, steps in round_trip_settings(bench):
-        values = [
-            (bench.result(_row(editor, steps), case) or {}).get(ERROR) for case in bench.cases
-        ]
-        rows.append(
-            {
-                "editor": editor,
-                "steps": steps,
-                "error": editor_benchmark.mean(values, bench.cases, bench.options),
-            }
-        )
-    if not rows:
+    settings = round_trip_settings(bench)
+    if not settings:
         return []
-    originals = [(case, editor_benchmark.picture_of(case)) for case in bench.cases]
-    floor = [
-        _error(
-            original, editor_benchmark.baseline(bench, editor_benchmark.ROUND_TRIP, case, original)
-        )
-        for case, original in originals
-    ]
-    return [
-        {
-            "editor": editor_benchmark.ROUND_TRIP,
-            "steps": 0,
-            "error": editor_benchmark.mean(floor, bench.cases, bench.options),
-        },
-        *rows,
-    ]
+    return [_autoencoder(bench), *(_summary(bench, editor, steps) for editor, steps in settings)]
 
 
-def blocks(rows: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
+def _summary(bench: editor_benchmark.EditorBenchmark, editor: str, steps: int) -> RoundTrip:
+    """Mean of the stored errors of an editor with a number of steps."""
+    stored = [(bench.result(_row(editor, steps), case), case.patient) for case in bench.cases]
+    known = [(metrics[ERROR], patient) for metrics, patient in stored if metrics is not None]
+    errors, patients = zip(*known, strict=True)
+    mean = editor_benchmark.mean_over_patients(errors, patients, bench.options)
+    return RoundTrip(editor=editor, steps=steps, error=mean)
+
+
+def _autoencoder(bench: editor_benchmark.EditorBenchmark) -> RoundTrip:
+    """Error of the autoencoder alone."""
+    row = editor_benchmark.ROUND_TRIP
+    errors = []
+    for case in bench.cases:
+        original = editor_benchmark.picture_of(case)
+        again = editor_benchmark.baseline(bench, row, case, original)
+        errors.append(_error(original, again))
+    patients = [case.patient for case in bench.cases]
+    mean = editor_benchmark.mean_over_patients(errors, patients, bench.options)
+    return RoundTrip(editor=row, steps=0, error=mean)
+
+
+def blocks(rows: Sequence[RoundTrip]) -> list[html_report.Block]:
     """Table and plot of round trips for the page; empty without any.
 
     Args:
@@ -96,11 +104,9 @@ def blocks(rows: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
         return []
     table = [
         {
-            "editor": row["editor"],
-            "steps": row["steps"] or None,
-            "error [95 % interval]": html_report.estimate(
-                row["error"]["value"], row["error"]["ci"]
-            ),
+            "editor": row.editor,
+            "steps": row.steps or None,
+            "error [95 % interval]": html_report.estimate(row.error.value, row.error.ci),
         }
         for row in rows
     ]
@@ -116,26 +122,22 @@ def blocks(rows: Sequence[Mapping[str, Any]]) -> list[html_report.Block]:
     ]
 
 
-def _curves(rows: Sequence[Mapping[str, Any]]) -> html_report.Block:
+def _curves(rows: Sequence[RoundTrip]) -> html_report.Block:
     drawing, (ax,) = html_report.figure(width=5.6, height=3.0)
-    editors = dict.fromkeys(row["editor"] for row in rows if row["steps"])
+    editors = dict.fromkeys(row.editor for row in rows if row.steps)
     for place, editor in enumerate(editors):
-        own = sorted((row["steps"], row["error"]) for row in rows if row["editor"] == editor)
-        colour = COLOURS[place % len(COLOURS)]
+        own = sorted((row for row in rows if row.editor == editor), key=lambda row: row.steps)
         ax.plot(
-            [steps for steps, _ in own],
-            [error["value"] for _, error in own],
+            [row.steps for row in own],
+            [row.error.value for row in own],
             "o-",
-            color=colour,
+            color=COLOURS[place % len(COLOURS)],
             markersize=4,
             label=editor,
         )
+    floor = rows[0]
     ax.axhline(
-        rows[0]["error"]["value"],
-        color=COLOURS[-1],
-        linestyle="--",
-        linewidth=1,
-        label=rows[0]["editor"],
+        floor.error.value, color=COLOURS[-1], linestyle="--", linewidth=1, label=floor.editor
     )
     ax.set_xlabel("steps of the full trajectory", fontsize=8)
     ax.set_ylabel("error of the reconstruction", fontsize=8)
