@@ -30,16 +30,16 @@ def test_the_classifier_learns_from_the_pictures_of_its_row(
     swapped = rows.assign(
         diagnosis=rows["diagnosis"].map({"dementia": "no dementia", "no dementia": "dementia"})
     )
-    assert asked(pictures, rows, real=False, seed=0)["value"] == 1
-    assert asked(pictures, swapped, real=False, seed=0)["value"] == 0
+    assert asked(pictures, rows, real=False, seed=0).auc == 1
+    assert asked(pictures, swapped, real=False, seed=0).auc == 0
     ill = int((rows["diagnosis"] == "dementia").sum())
-    assert asked([], rows[:0], real=True, seed=0)["trained"] == [(18 - ill, ill)]
+    assert asked([], rows[:0], real=True, seed=0).trained == [(18 - ill, ill)]
     seen: list[int] = []
     take = downstream_auc.Labelled.take
     monkeypatch.setattr(
         downstream_auc.Labelled, "take", lambda self, n, seed: seen.append(n) or take(self, n, seed)
     )
-    assert sum(asked(pictures[:9], rows[:9], real=True, seed=0)["trained"][0]) == 18
+    assert sum(asked(pictures[:9], rows[:9], real=True, seed=0).trained[0]) == 18
     assert seen == [9]
 
 

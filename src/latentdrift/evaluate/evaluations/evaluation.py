@@ -22,8 +22,8 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.metrics.image_similarity import Similarity
-from latentdrift.evaluate.privacy import pairwise_metrics
 from latentdrift.evaluate.privacy.copy_detection import Copies, find_copies
+from latentdrift.evaluate.privacy.pairwise_metrics import similarities_of
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.resampling import Resampling
@@ -232,7 +232,7 @@ class Inputs:
     @cached_property
     def similarities(self) -> Mapping[str, Similarity]:
         """Similarities of two images by name, with the perceptual ones of the feature spaces."""
-        return pairwise_metrics.rows_of(self.spaces)
+        return similarities_of(self.spaces)
 
     @cached_property
     def predictors(self) -> Judges:

@@ -3,8 +3,7 @@ originals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from pydantic import ConfigDict
@@ -24,6 +23,9 @@ from latentdrift.resampling import Resampling
 
 STRANGERS = 100  # random pairs of two real patients behind the floor of edits
 MAX_PAIRS = 500  # pairs of either set that are looked at (ours)
+
+FeatureSpace = Callable[[np.ndarray], np.ndarray]
+"""Images [N, H, W, 3] in [0, 1] -> features [N, D]. It may have a `perceptual` distance."""
 
 
 class EditScores(ResultModel):
@@ -57,16 +59,15 @@ class EditScores(ResultModel):
         return dict(self.__pydantic_extra__)
 
 
-def rows_of(features: Mapping[str, Any]) -> dict[str, Similarity]:
+def similarities_of(spaces: Mapping[str, FeatureSpace]) -> dict[str, Similarity]:
     """Similarities by name: SIMILARITIES, and the perceptual distance of a feature space that has
     one.
 
     Args:
-        features: Feature spaces by label.
+        spaces: Feature spaces by name.
     """
-    perceptual = [
-        space.perceptual for space in features.values() if getattr(space, "perceptual", None)
-    ]
+    distances = (getattr(space, "perceptual", None) for space in spaces.values())
+    perceptual = [distance for distance in distances if distance is not None]
     if not perceptual:
         return SIMILARITIES
     return SIMILARITIES | {

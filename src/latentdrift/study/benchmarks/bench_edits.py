@@ -15,7 +15,7 @@ from latentdrift.adapt.training.batches.edit_hints import sourced
 from latentdrift.config import BenchEditorsOptions
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.metrics.image_similarity import SIMILARITIES, compare
-from latentdrift.evaluate.privacy.pairwise_metrics import rows_of
+from latentdrift.evaluate.privacy.pairwise_metrics import similarities_of
 from latentdrift.model.base import Base
 from latentdrift.model.model import Model
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
@@ -95,7 +95,9 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
             metric = mean([one.get(name) for one in scores], cases, work.options)
             metrics[name] = None if metric is None else metric.to_dict()
         perceptual = {
-            name: way for name, way in rows_of(judge.spaces).items() if name not in SIMILARITIES
+            name: similarity
+            for name, similarity in similarities_of(judge.spaces).items()
+            if name not in SIMILARITIES
         }
         for name, values in compare(truths, pictures, rows=perceptual).items():
             metrics[name] = mean_over_patients(values.tolist(), patients, work.options).to_dict()

@@ -97,7 +97,8 @@ def draw_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
             mixed = bench.table.variants[variant].real > 0
             metrics = {} if mixed else judge(model.base, np.stack(pictures), seed)
             if classifier_test:
-                metrics["auc"] = classifier_test(pictures, rows.iloc[:n], real=mixed, seed=seed)
+                scores = classifier_test(pictures, rows.iloc[:n], real=mixed, seed=seed)
+                metrics["auc"] = scores.to_dict()
             details = {
                 "n": n,
                 "metrics": metrics,

@@ -6,14 +6,13 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.downstream.class_labels import Classes
-from latentdrift.evaluate.downstream.tstr import Labelled, utility
+from latentdrift.evaluate.downstream.tstr import ClassifierScores, Labelled, utility
 from latentdrift.evaluate.images import image_sets
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics import bootstrap
@@ -69,7 +68,7 @@ class ClassifierTest:
 
     def __call__(
         self, pictures: Sequence[np.ndarray], rows: pd.DataFrame, *, real: bool, seed: int
-    ) -> dict[str, Any]:
+    ) -> ClassifierScores:
         """The AUC after learning from synthetic pictures [R, R, 3] of rows; `real`: filled up with
         real ones to their number."""
         learned = (
@@ -78,13 +77,14 @@ class ClassifierTest:
             else []
         )
         learned += [self.train.take(len(self.train) - len(pictures), seed)] if real else []
-        settings: Any = {
-            "steps": self.steps,
-            "seed": seed,
-            "resampling": Resampling(self.resamples, seed),
-            "device": self.device,
-        }
-        return utility([reduce(operator.add, learned)], self.test, **settings).to_dict()
+        return utility(
+            [reduce(operator.add, learned)],
+            self.test,
+            steps=self.steps,
+            seed=seed,
+            resampling=Resampling(self.resamples, seed),
+            device=self.device,
+        )
 
     def _read(self, rows: pd.DataFrame) -> Labelled:
         return Labelled.of(
