@@ -568,7 +568,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
             "split": options.split,
             "version": record.versions()["latentdrift"],
         }
-        all_scores = {**report.scores_of(results.contents), **origin_of_scores}
+        all_scores = {**report.scores_of(results), **origin_of_scores}
         scores.write_scores(options.adapter, all_scores)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     values = {name: metric.value for name, metric in results.metrics.items()}

@@ -5,33 +5,34 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from latentdrift.adapt.adapters import scores
 from latentdrift.data.cohort.description import CohortInfo
 from latentdrift.errors import OptionError
-from latentdrift.evaluate.report.report import scores_of
+from latentdrift.evaluate.evaluations.copies import CopiesResult, CopySearch
+from latentdrift.evaluate.evaluations.evaluation import Results
+from latentdrift.evaluate.privacy.copy_detection import NearestPair, PlantedCopies
+from latentdrift.evaluate.report.report import EvaluationResults, scores_of
+from latentdrift.evaluate.statistics.results import Metric
 from latentdrift.record import sha256
+from latentdrift.resampling import Resampling
 
 
-def report() -> dict[str, Any]:
-    kid = {
-        "value": 0.04,
-        "ci": [0.01, 0.08],
-        "floor": 0.002,
-        "n": {"real": 6, "synthetic": 12},
-        "matched": 0.03,
+def report() -> EvaluationResults:
+    """A report that names a training image, P0001."""
+    n = {"real": 6, "synthetic": 12}
+    metrics = {
+        "kid.pocket": Metric(value=0.04, ci=[0.01, 0.08], n=n, floor=0.002, matched=0.03),
+        "psnr.nearest": Metric(value=None, ci=None, n={}, floor=None),
+        "copies": Metric(value=0, ci=None, n={**n, "train": 20}, floor=0.0),
     }
-    unknown = {"value": None, "ci": None, "floor": None, "n": {}}
-    lights = [["Copies?", "green", "0 of 12, the nearest is P0001"]]
-    return {
-        "n": {"real": 6, "synthetic": 12},
-        "seed": 0,
-        "metrics": {"kid.pocket": kid, "psnr.nearest": unknown},
-        "lights": lights,
-    }
+    pair = NearestPair(synthetic="0", train="P0001", similarity=0.5, mirrored=False, copy=False)
+    planted = PlantedCopies(n=9, caught=9, ci=[0.7, 1.0], missed=[])
+    search = CopySearch(threshold=0.9, held_out=[0.4], pairs=[pair], planted=planted)
+    results = Results([CopiesResult(metrics=metrics, copies=search)])
+    return EvaluationResults(n, Resampling(10), results, [])
 
 
 def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None:
@@ -51,6 +52,7 @@ def test_scores_of_a_report_go_into_the_card(made: Path, tmp_path: Path) -> None
             "Not evaluated yet" not in text
             and "P0001" not in text + (folder / "adapter.json").read_text()
         )
+    assert "P0001" in json.dumps(report().contents)
     before = json.loads((made / "adapter.json").read_text())
     after = json.loads((folder / "adapter.json").read_text())
     assert list(after) == [*before, "scores"]

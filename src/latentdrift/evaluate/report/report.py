@@ -218,25 +218,29 @@ def size_warnings(sizes: Mapping[str, int]) -> list[str]:
     ]
 
 
-def scores_of(contents: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores for a model card: sizes of the sets, lights, and each metric.
+def scores_of(report: EvaluationResults) -> dict[str, Any]:
+    """Content of `scores` in adapter.json: sizes of the sets, lights, and each metric.
 
     They name no image and no patient.
 
     Args:
-        contents: Contents of report.json.
+        report: From `evaluate`.
     """
-    parts = ("value", "ci", "floor", "n")
     metrics = {
-        name: {"title": metric_title(name, METRIC_TITLES), **{part: metric[part] for part in parts}}
-        for name, metric in in_reading_order(contents["metrics"]).items()
-        if metric["value"] is not None
+        name: {
+            "title": metric_title(name, METRIC_TITLES),
+            "value": metric.value,
+            "ci": metric.ci,
+            "floor": metric.floor,
+            "n": metric.n,
+        }
+        for name, metric in in_reading_order(report.metrics).items()
+        if metric.value is not None
     }
-    lights = [[question, colour] for question, colour, _ in contents["lights"]]
     return {
-        "n": dict(contents["n"]),
-        "seed": contents["seed"],
-        "lights": lights,
+        "n": dict(report.n),
+        "seed": report.resampling.seed,
+        "lights": [[question, colour] for question, colour, _ in report.lights],
         "metrics": metrics,
     }
 
