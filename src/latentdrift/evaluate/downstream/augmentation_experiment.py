@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -54,9 +54,9 @@ class TrainingImages(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __add__(self, other: Any) -> Any: ...
+    def __add__(self, other: Self) -> Self: ...
 
-    def fewer(self, share: float, seed: int) -> Any:
+    def fewer(self, share: float, seed: int) -> Self:
         """Random share of the images, enough to learn from.
 
         Args:
@@ -69,14 +69,19 @@ class TrainingImages(Protocol):
         """Membership of the images in each group, bool [G, N]."""
 
 
-class Task(Protocol):
+Data = TypeVar("Data", bound=TrainingImages)
+
+
+class Task(Protocol[Data]):
     """A task that networks learn: `Classifying` or `Segmenting`."""
 
     @property
     def about(self) -> TaskDescription:
         """Words for reports."""
 
-    def known(self, images: EvaluationImages, what: str, seed: int) -> tuple[Any, EvaluationImages]:
+    def known(
+        self, images: EvaluationImages, what: str, seed: int
+    ) -> tuple[Data, EvaluationImages]:
         """Images of a set whose truth is known: as training data, and as a set.
 
         Args:
@@ -89,7 +94,14 @@ class Task(Protocol):
         """
 
     def learn(
-        self, stages: list[Any], test: Any, *, steps: int, seed: int, augmentation: str, device: str
+        self,
+        stages: list[Data],
+        test: Data,
+        *,
+        steps: int,
+        seed: int,
+        augmentation: str,
+        device: str,
     ) -> np.ndarray:
         """Train a new network on all stages in turn, and predict every test image.
 
@@ -105,11 +117,11 @@ class Task(Protocol):
             Predictions or scores [N, ...].
         """
 
-    def score(self, test: Any) -> Measure:
+    def score(self, test: Data) -> Measure:
         """Function of predictions and image weights [N] that gives the measure, on these test
         data."""
 
-    def chance(self, train: Any, test: Any) -> float:
+    def chance(self, train: Data, test: Data) -> float:
         """Measure of a prediction that does not depend on the images.
 
         Args:
@@ -121,42 +133,38 @@ class Task(Protocol):
         """Seconds of an optimiser step on this machine, from a few real steps."""
 
 
-@dataclass(frozen=True)
-class Learned:
-    """The lessons of a repeat."""
-
-    real: Any
-    synthetic: Any
-    few: Any
-    """Share of the real images."""
-    gan: Any
-    """Images of a GAN that learned from the real images; None without one."""
+SetName = Literal["real", "synthetic", "few real", "gan"]
+"""Set that networks learn from. `few real`: a share LOW of the real images; `gan`: images of a GAN
+that learned from the real images."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
     """Images that the networks of an arm learn from."""
 
-    stages: Callable[[Learned], list[Any]]
-    """One lesson after another."""
+    stages: tuple[tuple[SetName, ...], ...]
+    """Sets of each stage of training; those of one stage are joined."""
     augmentation: str = "none"
     """A row of AUGMENTATIONS."""
-    gan: bool = False
-    """Whether it needs the GAN."""
+
+    @property
+    def gan(self) -> bool:
+        """Whether it needs the GAN."""
+        return any("gan" in stage for stage in self.stages)
 
 
 ARMS: dict[str, TrainingPlan] = {
-    REFERENCE: TrainingPlan(lambda of: [of.real]),
-    AUGMENTED: TrainingPlan(lambda of: [of.real], "classical"),
-    "synthetic": TrainingPlan(lambda of: [of.synthetic]),
-    "real + synthetic": TrainingPlan(lambda of: [of.real + of.synthetic]),
-    "real + synthetic, augmented": TrainingPlan(lambda of: [of.real + of.synthetic], "classical"),
-    "synthetic, then real": TrainingPlan(lambda of: [of.synthetic, of.real]),
-    "few real": TrainingPlan(lambda of: [of.few]),
-    "few real, augmented": TrainingPlan(lambda of: [of.few], "classical"),
-    "few real + synthetic": TrainingPlan(lambda of: [of.few + of.synthetic]),
-    "GAN alone": TrainingPlan(lambda of: [of.gan], gan=True),
-    IMITATED: TrainingPlan(lambda of: [of.real + of.gan], gan=True),
+    REFERENCE: TrainingPlan((("real",),)),
+    AUGMENTED: TrainingPlan((("real",),), "classical"),
+    "synthetic": TrainingPlan((("synthetic",),)),
+    "real + synthetic": TrainingPlan((("real", "synthetic"),)),
+    "real + synthetic, augmented": TrainingPlan((("real", "synthetic"),), "classical"),
+    "synthetic, then real": TrainingPlan((("synthetic",), ("real",))),
+    "few real": TrainingPlan((("few real",),)),
+    "few real, augmented": TrainingPlan((("few real",),), "classical"),
+    "few real + synthetic": TrainingPlan((("few real", "synthetic"),)),
+    "GAN alone": TrainingPlan((("gan",),)),
+    IMITATED: TrainingPlan((("real", "gan"),)),
 }
 CURVES = ("synthetic", "real + synthetic")  # arms that are also given fewer synthetic pictures
 
@@ -177,7 +185,7 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Generic[Data]):
     """Settings of the training of all networks.
 
     Attributes:
@@ -191,13 +199,13 @@ class Trial:
             GAN; None: no such arms.
     """
 
-    task: Task
+    task: Task[Data]
     steps: int = 200
     repeats: int = 3
     resampling: Resampling = Resampling()
     seed: int = 0
     device: str = "cpu"
-    gan: Callable[[Any, Any], Any] | None = None
+    gan: Callable[[Data, Data], Data] | None = None
 
     @property
     def arms(self) -> dict[str, TrainingPlan]:
@@ -259,7 +267,7 @@ class Trial:
         )
         return utility.model_copy(update={"warnings": warnings(utility)})
 
-    def _train(self, real: Any, synthetic: Any, tested: Any, report: Progress) -> Runs:
+    def _train(self, real: Data, synthetic: Data, tested: Data, report: Progress) -> Runs:
         """Train every arm with every seed.
 
         Args:
@@ -275,7 +283,11 @@ class Trial:
             seed = derive(self.seed, "trial", repeat)
             for place, (name, (arm, share)) in enumerate(arms.items()):
                 dose = synthetic if share == 1 else synthetic.fewer(share, seed)
-                stages = arm.stages(Learned(real, dose, real.fewer(LOW, seed), gan))
+                sets: dict[SetName, Data] = {"real": real, "synthetic": dose}
+                sets["few real"] = real.fewer(LOW, seed)
+                if gan is not None:
+                    sets["gan"] = gan
+                stages = [_joined([sets[name] for name in stage]) for stage in arm.stages]
                 scores = self.task.learn(
                     stages,
                     tested,
@@ -319,6 +331,14 @@ class Trial:
             }
             arms[name] = read.arm(scores[name], beside, masks, trained[name])
         return arms
+
+
+def _joined(sets: Sequence[Data]) -> Data:
+    """Images of all sets."""
+    first, *others = sets
+    for other in others:
+        first = first + other
+    return first
 
 
 def _curve(

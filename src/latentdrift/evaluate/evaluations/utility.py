@@ -14,7 +14,6 @@ from latentdrift.evaluate.downstream.augmentation_experiment import (
     ENOUGH,
     IMITATED,
     REFERENCE,
-    Task,
     Trial,
     better_than_chance,
     verdict,
@@ -81,7 +80,7 @@ def mask_column(request: Request) -> str | None:
     return column if is_mask else None
 
 
-def task_of(request: Request) -> Task | None:
+def task_of(request: Request) -> Classifying | Segmenting | None:
     """Task that networks learn: classification or segmentation; None without `utility`.
 
     Raises:
@@ -128,7 +127,7 @@ def check(request: Request) -> list[str]:
     return []
 
 
-def trial_of(request: Request, device: str = "cpu") -> Trial | None:
+def trial_of(request: Request, device: str = "cpu") -> Trial[Any] | None:
     """Comparison of networks that learn from real and synthetic images; None without `utility`.
 
     Args:
