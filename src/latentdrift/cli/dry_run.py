@@ -298,7 +298,7 @@ def edit(options: config.EditOptions) -> Result:
         "seconds": round(seconds, 2),
         "base": work.model.base.name,
         "editor": work.plan.editor,
-        **work.requests[0].facts,
+        **work.requests[0].to_dict(),
     }
 
 

@@ -21,6 +21,20 @@ scheduler.timesteps[done - all]."""
 
 
 @dataclass(frozen=True)
+class DdimStep:
+    """Arguments of a step of DDIM."""
+
+    eta: float = 0.0
+    """Share of DDPM's noise, 0 to 1 (Song et al. 2021, eq. 16)."""
+    variance_noise: float | None = None
+    """Noise in place of a drawn one; None: it is drawn."""
+
+    def arguments(self) -> dict[str, float | None]:
+        """Arguments of the scheduler's step by name."""
+        return {"eta": self.eta, "variance_noise": self.variance_noise}
+
+
+@dataclass(frozen=True)
 class Sampler:
     """A row of SAMPLERS."""
 
@@ -28,8 +42,8 @@ class Sampler:
     """Name of the diffusers class."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Beyond the base's own configuration."""
-    step: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of each step."""
+    step: DdimStep | None = None
+    """Arguments of each step, of a row of DDIM."""
     fresh_noise: bool = False
     """It draws noise at every step, from the image's generator."""
     sigma_units: bool = False
@@ -57,7 +71,7 @@ SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler("DDIMScheduler"),
     # At a = 0 it takes the root of a rounded 0, which may be negative; ddpm is the same sampler
     # without that root.
-    "ddim-eta1": Sampler("DDIMScheduler", step={"eta": 1.0}, fresh_noise=True, zero_snr=False),
+    "ddim-eta1": Sampler("DDIMScheduler", step=DdimStep(eta=1.0), fresh_noise=True, zero_snr=False),
     "ddpm": Sampler("DDPMScheduler", fresh_noise=True),
     # Its first step is a guess and a correction (Liu et al. 2022, eq. 12 and 13, as diffusers'
     # `step_plms`).
@@ -151,7 +165,7 @@ def run(
     generators: Sequence[torch.Generator],
     *,
     start_index: int = 0,
-    step: Mapping[str, Any] | None = None,
+    step: DdimStep | None = None,
     after: After | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Tensor:
@@ -170,7 +184,7 @@ def run(
         context: Passed to the denoiser.
         generators: One for each image; a sampler with fresh noise draws from them.
         start_index: Number of steps to skip, because xT is at that time already.
-        step: Arguments of each step beyond the row's own; None: none.
+        step: Arguments of each step in place of the row's own; None: the row's.
         after: Changes xt after each step, before the next one; None: no change.
         callback: Called with (steps done, all) after each step; None: not called.
     """
@@ -180,6 +194,8 @@ def run(
         raise OptionError(f"sampler '{sampler}' cannot start in the middle; take ddim")
     times = scheduler.timesteps[start_index * scheduler.order :]
     noise = {"generator": list(generators)} if row.fresh_noise else {}
+    chosen = step or row.step
+    arguments = chosen.arguments() if chosen else {}
     xt = (
         xT * (scheduler.sigmas[start_index * scheduler.order] ** 2 + 1).sqrt().to(xT)
         if row.sigma_units
@@ -189,7 +205,7 @@ def run(
         prediction = denoiser(
             scheduler.scale_model_input(xt, t) if row.scales_input else xt, t, context
         )
-        xt = scheduler.step(prediction, t, xt, **row.step, **noise, **(step or {})).prev_sample
+        xt = scheduler.step(prediction, t, xt, **noise, **arguments).prev_sample
         if after:
             xt = after(xt, done, len(times), scheduler)
         if callback:

@@ -68,9 +68,9 @@ def test_a_cohort_is_read_one_image_at_a_time(
 def test_facts_tell_images_and_windows_apart(tmp_path: Path, tiny_cohort_folder: Path) -> None:
     one = saved(tmp_path / "a.png", VALUES)
     other = saved(tmp_path / "b.png", 255 - VALUES)
-    facts = [listed(one)[0].facts, listed(other)[0].facts, listed(one, window="10,200")[0].facts]
-    facts += [entry.facts for entry in listed(tiny_cohort_folder)]
-    assert len({fact["image"] for fact in facts}) == len(facts) and listed(one)[0].facts == facts[0]
+    entries = [listed(one)[0], listed(other)[0], listed(one, window="10,200")[0]]
+    hashes = [entry.sha256 for entry in [*entries, *listed(tiny_cohort_folder)]]
+    assert len(set(hashes)) == len(hashes) and listed(one)[0].sha256 == hashes[0]
 
 
 def weight(tmp_path: Path, **masks: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def test_one_mask_for_many_is_held_once(tiny_cohort_folder: Path, tmp_path: Path
     found = listed(tiny_cohort_folder, mask=saved(tmp_path / "m.png", mask))
     assert (
         len({id(entry.inside) for entry in found}) == 1
-        and len({entry.facts["mask"] for entry in found}) == 1
+        and len({entry.mask_sha256 for entry in found}) == 1
     )
 
 

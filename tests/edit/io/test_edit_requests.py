@@ -99,7 +99,7 @@ def test_a_relative_age_is_each_images_own() -> None:
     found = edit_plan({"age": parse_years("+10", spec_of(SPEC))}.items()).requests(
         [entry("a", age=62.0), entry("b", age=71.5)]
     )
-    assert [request.change_facts["changes"]["age"] for request in found] == [72.0, 81.5]
+    assert [request.change.changes["age"] for request in found] == [72.0, 81.5]
     assert "62 year" in found[0].source and "72 year" in found[0].target
     assert [request.name for request in found] == ["a", "b"]
 
@@ -151,7 +151,7 @@ def test_a_grid_is_every_combination_in_folders_of_its_own(
         "a-age-80-diagnosis-dementia",
         "a-age-80-diagnosis-no-dementia",
     ]
-    assert found[0].title == "age 60, dementia" and found[0].change_facts["changes"] == {
+    assert found[0].title == "age 60, dementia" and found[0].change.changes == {
         "age": 60.0,
         "diagnosis": "dementia",
     }
@@ -163,7 +163,7 @@ def test_a_grid_stands_beside_what_is_set() -> None:
     (request, _) = edit_plan({"diagnosis": "dementia"}.items(), "age=+5,-5").requests(
         [entry("a", age=70.0)]
     )
-    assert request.change_facts["changes"] == {"diagnosis": "dementia", "age": 75.0}
+    assert request.change.changes == {"diagnosis": "dementia", "age": 75.0}
     assert (request.name, request.title) == ("a-age-plus-5", "age +5")
 
 
@@ -198,7 +198,7 @@ def test_two_folders_of_one_name_are_refused() -> None:
 
 
 def test_facts_say_what_was_asked_of_this_image() -> None:
-    facts = edit_plan({"age": Years(10.0)}.items()).request(entry(age=62.0)).facts
+    facts = edit_plan({"age": Years(10.0)}.items()).request(entry(age=62.0)).to_dict()
     assert (
         facts["changes"] == {"age": 72.0}
         and facts["editor"] == "ddim"

@@ -17,21 +17,36 @@ from dicoms import dicom_errors, saved
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from latentdrift.attributes.specification import AttributeValues
+from latentdrift.config import EditOptions
 from latentdrift.data.images import image_readers
 from latentdrift.data.images.intensity import to_unit
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.io.counterfactual import Counterfactual
-from latentdrift.edit.io.edit_inputs import Subject
-from latentdrift.edit.io.edit_writer import is_complete, write_counterfactual, write_map
+from latentdrift.edit.io.edit_facts import EditFacts, ModelFacts
+from latentdrift.edit.io.edit_inputs import Entry, Subject
+from latentdrift.edit.io.edit_requests import EditChange, Request
+from latentdrift.edit.io.edit_writer import differing, is_complete, write_counterfactual, write_map
+from latentdrift.model.drift import Drift
 
-FACTS = {
-    "source_prompt": "a brain MRI",
-    "target_prompt": "an old brain MRI",
-    "changes": {"age": 85.0},
-    "seed": 7,
-    "editor": "ddim",
-    "detail": False,
-}
+OPTIONS = EditOptions(
+    adapter="run", source=Path("scan.png"), out=Path("edits"), editor="sdedit", seed=7
+)
+
+
+def facts_of(changes: AttributeValues) -> EditFacts:
+    """An edit under another age, with the change that it states."""
+    request = Request(
+        Entry("000000", {}, read=lambda: pytest.fail("the image was read before")),
+        source="a brain MRI",
+        target="an old brain MRI",
+        instruction=None,
+        change=EditChange("sdedit", changes),
+    )
+    return EditFacts(OPTIONS, False, request, ModelFacts(Drift(), "0" * 64))
+
+
+FACTS = facts_of({"age": 85.0})
 SIZE = 32
 
 
@@ -90,7 +105,7 @@ def test_a_change_on_the_image_itself_loses_nothing_of_it(tmp_path: Path) -> Non
     made = replace(as_it_was(subject), reconstruction=flat, counterfactual=flat + change)
     found = {}
     for detail in (True, False):
-        write_counterfactual(tmp_path / str(detail), subject, made, {**FACTS, "detail": detail})
+        write_counterfactual(tmp_path / str(detail), subject, made, replace(FACTS, detail=detail))
         pictures = {
             path.stem: np.asarray(Image.open(path)).astype(int)
             for path in (tmp_path / str(detail)).glob("*al.png")
@@ -125,7 +140,7 @@ def test_how_much_changed_is_said(tmp_path: Path) -> None:
     masked = replace(subject, weight=weight)
     made = as_it_was(masked, reconstruction=x, counterfactual=spot)
     assert write_counterfactual(
-        tmp_path / "m", masked, made, FACTS | {"detail": True}
+        tmp_path / "m", masked, made, replace(FACTS, detail=True)
     ) == pytest.approx(0.1, abs=1e-6)
 
 
@@ -185,7 +200,7 @@ def test_the_record_is_complete_and_names_nobody(tmp_path: Path) -> None:
     text = (tmp_path / "e" / "record.json").read_text()
     said = json.loads(text)
     assert (
-        FACTS.items() <= said.items()
+        json.loads(json.dumps(FACTS.to_dict())).items() <= said.items()
         and said["attributes"] == {"age": 70.0}
         and said["synthetic"] is True
     )
@@ -205,9 +220,10 @@ def test_the_record_is_complete_and_names_nobody(tmp_path: Path) -> None:
         and subject.image.source
         and subject.image.source.uid not in text
     )
-    assert is_complete(tmp_path / "e", FACTS) and not is_complete(
-        tmp_path / "e", {**FACTS, "seed": 8}
-    )
+    other = replace(FACTS, options=OPTIONS.model_copy(update={"seed": 8}))
+    assert is_complete(tmp_path / "e", FACTS) and not is_complete(tmp_path / "e", other)
+    assert differing(tmp_path / "e", other) == ["seed"]
+    assert differing(tmp_path / "e", facts_of({"age": 40.0})) == ["changes"]
 
 
 @pytest.mark.parametrize("lost", ["difference.png", "counterfactual.dcm", "mean.png"])
@@ -266,8 +282,8 @@ ODD: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
 }
 
 
-def written(subject: Subject, folder: Path, **facts: Any) -> pydicom.Dataset:
-    write_counterfactual(folder, subject, as_it_was(subject), {**FACTS, **facts})
+def written(subject: Subject, folder: Path, facts: EditFacts = FACTS) -> pydicom.Dataset:
+    write_counterfactual(folder, subject, as_it_was(subject), facts)
     return pydicom.dcmread(folder / "counterfactual.dcm")
 
 
@@ -373,14 +389,16 @@ def test_the_object_says_the_age_and_sex_of_whom_it_shows(tmp_path: Path) -> Non
         BodyPartExamined="BRAIN",
         ViewPosition="PA",
     )
-    made = written(of_file(path), tmp_path / "older", changes={"age": 85.0})
+    made = written(of_file(path), tmp_path / "older", facts_of({"age": 85.0}))
     assert (made.PatientAge, made.PatientSex, made.BodyPartExamined, made.ViewPosition) == (
         "085Y",
         "F",
         "BRAIN",
         "PA",
     )
-    made = written(of_file(path), tmp_path / "other", changes={"sex": "M", "diagnosis": "dementia"})
+    made = written(
+        of_file(path), tmp_path / "other", facts_of({"sex": "M", "diagnosis": "dementia"})
+    )
     assert (made.PatientAge, made.PatientSex) == ("070Y", "M") and "dementia" not in str(
         made.PatientName
     )

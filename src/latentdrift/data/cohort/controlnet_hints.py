@@ -53,6 +53,16 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class HintSource:
+    """Hint of one image for a record."""
+
+    hint: str
+    """The hint, as the option `hint` writes it."""
+    sha256: str | None
+    """Hash of its file; None where it is made from the image."""
+
+
+@dataclass(frozen=True)
 class Hint:
     """A kind of hint, and what it takes to make it alike for other cohorts."""
 

@@ -19,9 +19,9 @@ from latentdrift.errors import OptionError
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser, Predictor, Schedule
 from latentdrift.sample.guidance import guide
-from latentdrift.sample.samplers import run
+from latentdrift.sample.samplers import After, DdimStep, run
 
-MEAN: Mapping[str, Any] = {"eta": 1.0, "variance_noise": 0.0}
+MEAN = DdimStep(eta=1.0, variance_noise=0.0)
 """Makes a step of DDIM the mean of a step of DDPM (Song et al. 2021, eq. 12 with eta = 1, its noise
 left out)."""
 
@@ -300,13 +300,20 @@ class Task:
         self,
         denoiser: Predictor,
         xt: Tensor,
-        after: Any = None,
-        step: Mapping[str, Any] | None = None,
+        after: After | None = None,
+        step: DdimStep | None = None,
     ) -> Tensor:
-        start = self.steps - self.depth
-        arguments: dict[str, Any] = {"start_index": start, "after": after, "step": step or {}}
         x0 = run(
-            denoiser, self.schedule, "ddim", self.steps, xt, None, [self.generator], **arguments
+            denoiser,
+            self.schedule,
+            "ddim",
+            self.steps,
+            xt,
+            None,
+            [self.generator],
+            start_index=self.steps - self.depth,
+            after=after,
+            step=step,
         )
         return (
             x0 if self.inside is None else torch.lerp(self.x0, x0, self.inside)

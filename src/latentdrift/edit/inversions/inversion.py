@@ -219,9 +219,8 @@ def edit_friendly(task: Task) -> Inverted:
     path = [*(task.noised(t) for t in times), task.x0]
     residuals = []
     for t, xt, x_prev in zip(scheduler.timesteps[-len(times) :], path, path[1:], strict=False):
-        residuals.append(
-            x_prev - scheduler.step(task.denoiser(xt, t, task.source), t, xt, **MEAN).prev_sample
-        )
+        eps = task.denoiser(xt, t, task.source)
+        residuals.append(x_prev - scheduler.step(eps, t, xt, **MEAN.arguments()).prev_sample)
     return Inverted(path[0], task.source, torch.cat(residuals))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -156,9 +155,9 @@ class Entry:
     """Pixels over which the change sets in."""
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """Hashes of image and mask for the record; None without a mask."""
-        return {"image": self.sha256, "mask": None if self.inside is None else _sha256(self.inside)}
+    def mask_sha256(self) -> str | None:
+        """Hash of the mask; None without one."""
+        return None if self.inside is None else _sha256(self.inside)
 
     def open(self) -> Subject:
         """Read the image, with the weight of a change at each pixel.
@@ -274,8 +273,8 @@ def _inside(
     )
 
 
-def _sha256(array: np.ndarray, *more: Any) -> str:
-    description = repr((array.shape, str(array.dtype), *more)).encode()
+def _sha256(array: np.ndarray, *ranges: tuple[float, float]) -> str:
+    description = repr((array.shape, str(array.dtype), *ranges)).encode()
     return hashlib.sha256(description + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 

@@ -22,6 +22,29 @@ from latentdrift.model.model import Model
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class EditChange:
+    """What an edit changes in one image."""
+
+    editor: str
+    """A row of EDITORS."""
+    changes: AttributeValues = field(default_factory=dict)
+    """Values of attributes after the edit."""
+    add: tuple[str, ...] = ()
+    """Findings that are added."""
+    remove: tuple[str, ...] = ()
+    """Findings that are removed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values for a record."""
+        return {
+            "editor": self.editor,
+            "changes": self.changes,
+            "add": self.add,
+            "remove": self.remove,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """The edit of one image."""
@@ -33,12 +56,11 @@ class Request:
     """The prompt that describes it as it should be; empty where only a free instruction says so."""
     instruction: str | None
     """Instruction from one state to the other, for an editor that takes it."""
+    change: EditChange
     parts: Sequence[str] | None = None
     """Prompts with one change each, for an editor that takes them; as in `counterfactual.edit`."""
     sentences: tuple[Sequence[str], Sequence[str]] | None = None
     """Sentences about source and target, for an editor that takes sets of them."""
-    change_facts: Mapping[str, Any] = field(default_factory=dict)
-    """Recorded change: the editor, the changes of this image, findings added and removed."""
     step: Mapping[str, prompts.AttributeChange] = field(default_factory=dict)
     """The values of a grid that it is; empty without one."""
 
@@ -65,20 +87,20 @@ class Request:
         """Text that the network receives: the instruction, or the target prompt."""
         return self.instruction or self.target
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Prompts and changes of the edit, as JSON values for its record."""
+    def to_dict(self) -> dict[str, Any]:
+        """Changes, prompts, and hashes of image and mask, as JSON values for a record."""
         texts = {
             "source_prompt": self.source,
             "target_prompt": self.target,
             "instruction": self.instruction,
         }
         return {
-            **self.change_facts,
+            **self.change.to_dict(),
             **{name: text for name, text in texts.items() if text},
             **({} if self.parts is None else {"parts": self.parts}),
             **({} if self.sentences is None else {"sentences": self.sentences}),
-            **self.entry.facts,
+            "image": self.entry.sha256,
+            "mask": self.entry.mask_sha256,
         }
 
 
@@ -188,24 +210,17 @@ class EditPlan:
                 age_encoding=manner.age_encoding,
                 negate_findings=manner.negate_findings,
             )
-        recorded = {
-            "editor": self.editor,
-            "changes": changes,
-            "add": self.add,
-            "remove": self.remove,
-        }
+        change = EditChange(self.editor, changes, self.add, self.remove)
         if not EDITORS[self.editor].takes_instruction:
-            request = Request(entry, source, target, None, change_facts=recorded, step=step or {})
+            request = Request(entry, source, target, None, change, step=step or {})
             return self._with_further_prompts(request, known, changes)
         if self.instruction:
-            return Request(
-                entry, source, target, self.instruction, change_facts=recorded, step=step or {}
-            )
+            return Request(entry, source, target, self.instruction, change, step=step or {})
         before, after = prompts.states(known, changes, add=self.add, remove=self.remove, spec=spec)
         instruction = prompts.instruction(
             describe, before, after, manner.instruction or "numerical"
         )
-        return Request(entry, source, target, instruction, change_facts=recorded, step=step or {})
+        return Request(entry, source, target, instruction, change, step=step or {})
 
     def _with_further_prompts(
         self, request: Request, known: AttributeValues, changes: AttributeValues
@@ -290,7 +305,7 @@ class EditPlan:
         """Say where the prompts, before and after, depart from those of training."""
         before = [dict(request.entry.attributes) for request in requests]
         after = [
-            known | dict(request.change_facts["changes"])
+            known | dict(request.change.changes)
             for known, request in zip(before, requests, strict=True)
         ]
         if EDITORS[

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from latentdrift import prompts
 from latentdrift.attributes.specification import AttributeValues
 from latentdrift.config import EditOptions
+from latentdrift.data.cohort.controlnet_hints import HintSource
 from latentdrift.data.images.image import Image
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.core.edit_spec import EditSpec
@@ -22,6 +23,7 @@ from latentdrift.edit.editors.editors import EDITORS
 from latentdrift.edit.inversions.inversion import INVERSIONS
 from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.edit.io.counterfactual import Counterfactual, edit
+from latentdrift.edit.io.edit_facts import EditFacts, ModelFacts
 from latentdrift.edit.io.edit_inputs import Entry, Subject
 from latentdrift.edit.io.edit_requests import EditPlan, Request
 from latentdrift.edit.io.edit_writer import differing, is_complete, on_square, quarantine
@@ -43,7 +45,7 @@ class Hints(Protocol):
             row: Position of the image in the cohort; None for a file.
         """
 
-    def facts(self, row: int | None) -> Mapping[str, Any]:
+    def sources(self, row: int | None) -> Sequence[HintSource]:
         """Hints of one image for its record.
 
         Args:
@@ -63,19 +65,15 @@ class EditRun:
     requests: Sequence[Request]
 
     @property
-    def model_facts(self) -> dict[str, Any]:
-        """Drift, base and adapters of the model, as JSON values for the record."""
-        return {
-            "drift": self.model.drift.to_dict(),
-            "base": self.model.base.hash,
-            "adapters": self.model.adapter_records,
-        }
+    def model_facts(self) -> ModelFacts:
+        """Drift, base and adapters of the model."""
+        return ModelFacts.of(self.model)
 
     @property
     def inversion_cache(self) -> InversionCache:
         """Cache of the run's inversions."""
         return InversionCache(
-            self.options.inversions or self.options.out / "cache", self.model_facts
+            self.options.inversions or self.options.out / "cache", self.model_facts.to_dict()
         )
 
     @property
@@ -92,15 +90,10 @@ class EditRun:
         """Folder of one counterfactual."""
         return self.options.out / request.name
 
-    def facts(self, request: Request) -> dict[str, Any]:
-        """Everything that determines an edit, as JSON values for its record."""
-        return {
-            **self._used,
-            "detail": self.detail,
-            **request.facts,
-            **self.hints.facts(request.entry.row),
-            **self.model_facts,
-        }
+    def facts(self, request: Request) -> EditFacts:
+        """Everything that determines an edit."""
+        hints = self.hints.sources(request.entry.row)
+        return EditFacts(self.options, self.detail, request, self.model_facts, hints)
 
     def missing(self) -> list[Request]:
         """Requests whose edit is not written yet."""
@@ -214,7 +207,7 @@ class EditRun:
                 change.
         """
         entry = request.entry
-        changes = request.change_facts["changes"]
+        changes = request.change.changes
         change = self.plan
         unknown = [name for name in changes if prompts.is_missing(entry.attributes.get(name))]
         if unknown:
@@ -251,14 +244,6 @@ class EditRun:
         row = INVERSIONS.get(EDITORS[self.plan.editor].inversion(self.options.inversion) or "")
         images = len({request.entry.name for request in requests})
         return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
-
-    @property
-    def _used(self) -> dict[str, Any]:
-        """The options that reach the editor; a mask's file is known by its hash."""
-        names = EDITORS[self.plan.editor].options
-        return {
-            name: getattr(self.options, name) for name in names if name not in ("mask", "protect")
-        }
 
 
 def _edited_subject(entry: Entry, path: Path, attributes: AttributeValues) -> Subject:

@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image as Pillow
 from torch import Tensor
 
+from latentdrift.attributes.specification import Cell
 from latentdrift.data.cohort.cohort import background
 from latentdrift.data.images.dicom.uids import Uids
 from latentdrift.data.images.dicom.writer import SESSION
@@ -21,6 +22,7 @@ from latentdrift.data.images.image_writers import write_like, write_png
 from latentdrift.data.images.intensity import from_unit, to_unit
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.io.counterfactual import Counterfactual
+from latentdrift.edit.io.edit_facts import EditFacts
 from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import ResourceError
 from latentdrift.record import NAME, versions
@@ -34,6 +36,9 @@ MAX_QUANTILE = 0.99
 SMALL_CHANGE = 0.02
 """An edit did as good as nothing where this share of the pixels changed by less than this share of
 the intensity range; ours."""
+
+MAX_DESCRIPTION = 1024
+"""Characters of a Derivation Description (PS3.5 table 6.2-1, ST)."""
 
 BEFORE = {True: "original", False: "reconstruction"}
 """Whether a counterfactual has the image's own detail -> the picture that it differs from by the
@@ -50,7 +55,7 @@ REQUIRED_FILES = (
 """Files that every edit has. A record of an earlier version names no files."""
 
 
-def is_complete(folder: Path, facts: Mapping[str, Any]) -> bool:
+def is_complete(folder: Path, facts: EditFacts) -> bool:
     """Whether a folder holds the edit that these facts describe, with every file of its record."""
     if not (folder / NAME).is_file() or differing(folder, facts):
         return False
@@ -58,12 +63,12 @@ def is_complete(folder: Path, facts: Mapping[str, Any]) -> bool:
     return all((folder / name).is_file() for name in recorded.get("files", REQUIRED_FILES))
 
 
-def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
+def differing(folder: Path, facts: EditFacts) -> list[str]:
     """Names of the facts that differ from the edit in a folder.
 
     Args:
         folder: Folder of the edit.
-        facts: JSON values that determine the edit, see `EditRun.facts`.
+        facts: Everything that determines the edit.
 
     Returns:
         The names; empty where there is no edit, or none differs.
@@ -71,7 +76,7 @@ def differing(folder: Path, facts: Mapping[str, Any]) -> list[str]:
     if not (folder / NAME).is_file():
         return []
     recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    wanted = json.loads(json.dumps(dict(facts), default=str))
+    wanted = json.loads(json.dumps(facts.to_dict(), default=str))
     return [name for name, value in wanted.items() if recorded.get(name) != value]
 
 
@@ -98,12 +103,12 @@ def quarantine(out: Path) -> Path:
     return out.with_name(f"{out.name}-quarantine")
 
 
-def hold_back(out: Path, why: Mapping[str, Mapping[str, Any]]) -> None:
+def hold_back(out: Path, why: Mapping[str, Mapping[str, Cell]]) -> None:
     """Move counterfactuals out of `out`, and add a line for each to `quarantine.csv`.
 
     Args:
         out: The folder of all.
-        why: Name -> reasons.
+        why: Name -> reasons by column of the table.
     """
     place = quarantine(out)
     for name, reasons in why.items():
@@ -120,7 +125,7 @@ def write_counterfactual(
     folder: Path,
     subject: Subject,
     result: Counterfactual,
-    facts: Mapping[str, Any],
+    facts: EditFacts,
     uids: Uids = SESSION,
 ) -> float:
     """Write the pictures of an edit, their differences and the record, all or nothing.
@@ -133,7 +138,7 @@ def write_counterfactual(
         folder: Folder of the edit.
         subject: The original.
         result: The edit.
-        facts: Content of the record.
+        facts: Everything that determines the edit.
         uids: New UIDs for DICOM.
 
     Returns:
@@ -147,14 +152,14 @@ def write_counterfactual(
 
 
 def _write_files(
-    aside: Path, subject: Subject, result: Counterfactual, facts: Mapping[str, Any], uids: Uids
+    aside: Path, subject: Subject, result: Counterfactual, facts: EditFacts, uids: Uids
 ) -> np.ndarray:
     """Write all files of a counterfactual into a folder; returns its change in shares of the
     intensity range."""
     pictures = {"original": subject.unit, "reconstruction": subject.back(result.reconstruction)}
     pictures["counterfactual"], before = (
         _to_source_geometry(subject, result, facts)(result.counterfactual),
-        BEFORE[facts["detail"]],
+        BEFORE[facts.detail],
     )
     if not all(np.isfinite(unit).all() for unit in pictures.values()):
         raise ResourceError(
@@ -179,7 +184,7 @@ def _write_files(
     if subject.image.source is not None and subject.image.source.kind != "raster":
         _write_like(aside / "counterfactual", subject, pictures["counterfactual"], facts, uids)
     record = {
-        **facts,
+        **facts.to_dict(),
         "attributes": dict(subject.attributes),
         "patient": subject.patient,
         "source": _source(subject),
@@ -203,30 +208,31 @@ def _write_files(
 
 
 def _to_source_geometry(
-    subject: Subject, result: Counterfactual, facts: Mapping[str, Any]
+    subject: Subject, result: Counterfactual, facts: EditFacts
 ) -> Callable[[Tensor], np.ndarray]:
     """How a counterfactual is brought back into the source's geometry."""
-    return (lambda x: subject.onto(x - result.reconstruction)) if facts["detail"] else subject.back
+    return (lambda x: subject.onto(x - result.reconstruction)) if facts.detail else subject.back
 
 
 def _write_like(
-    stem: Path, subject: Subject, unit: np.ndarray, facts: Mapping[str, Any], uids: Uids
+    stem: Path, subject: Subject, unit: np.ndarray, facts: EditFacts, uids: Uids
 ) -> None:
     """In the source's own format; the object says the age and sex of whom it shows, as the change
     has them."""
-    what = f"Synthetic counterfactual: {facts['source_prompt']} -> {facts.get('target_prompt') or facts['instruction']}"[
-        :1024
-    ]
-    pictures = {
-        **subject.image.attributes,
-        **{name: facts["changes"][name] for name in ("age", "sex") if name in facts["changes"]},
-    }
+    request = facts.request
+    after = request.target or request.instruction
+    what = f"Synthetic counterfactual: {request.source} -> {after}"
+    attributes = dict(subject.image.attributes)
+    for name in ("age", "sex"):
+        value = request.change.changes.get(name)
+        if isinstance(value, str | float):
+            attributes[name] = value
     write_like(
         stem,
         subject.image,
         subject.intensities(unit),
-        description=what,
-        attributes=pictures,
+        description=what[:MAX_DESCRIPTION],
+        attributes=attributes,
         uids=uids,
     )
 
@@ -250,11 +256,11 @@ def _source(subject: Subject) -> dict[str, Any]:
 
 
 def _write_seeds(
-    folder: Path, subject: Subject, result: Counterfactual, facts: Mapping[str, Any]
+    folder: Path, subject: Subject, result: Counterfactual, facts: EditFacts
 ) -> dict[str, Any]:
     """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
     pictures_of_seeds = _to_source_geometry(subject, result, facts)
-    seed = facts["seed"]
+    seed = facts.options.seed
     pictures = np.stack(
         [pictures_of_seeds(picture) for picture in (result.counterfactual, *result.others)]
     )

@@ -407,7 +407,7 @@ def test_the_number_of_given_hints_is_said(
 
 
 def test_a_base_alone_is_shown_no_hints(plain: Base) -> None:
-    assert sourced(Model.of_base(plain), None).facts(None) == {}
+    assert sourced(Model.of_base(plain), None).sources(None) == []
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latentdrift.adapt.training.batches.hint_batches import hints
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.data.cohort.controlnet_hints import Hint, from_file
+from latentdrift.data.cohort.controlnet_hints import Hint, HintSource, from_file
 from latentdrift.data.images.letterbox import Fit
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.model import Model
@@ -74,20 +74,13 @@ class Sourced:
             )
         return remaining
 
-    def facts(self, row: int | None) -> dict[str, Any]:
+    def sources(self, row: int | None) -> list[HintSource]:
         """Hints of one image for its record.
 
         Args:
             row: Position of the image in the cohort; None for a file.
-
-        Returns:
-            `hints`: a list of the hint and the hash of its file, None where the image is the hint.
-            An empty dict without hints.
         """
-        recorded = [
-            {"hint": str(hint), "file": self._hash(hint, file, row)} for hint, file in self._pairs
-        ]
-        return {"hints": recorded} if recorded else {}
+        return [HintSource(str(hint), self._hash(hint, file, row)) for hint, file in self._pairs]
 
     def of(self, picture: np.ndarray, fit: Fit, row: int | None) -> list[Tensor]:
         """Make the hints of one image, one for each ControlNet.
