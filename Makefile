@@ -22,8 +22,10 @@ demo: setup
 	@echo $(abspath demo/report/report.html)
 
 # Tests start many processes; compiled modules are kept, also where the environment forbids it.
+# Small networks take and free the same memory at each step; glibc keeps up to 1 GB of it.
 test: setup
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=33554432 \
+	MALLOC_TRIM_THRESHOLD_=1073741824 $(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check
