@@ -12,6 +12,7 @@ from PIL import Image
 from latentdrift.study.benchmarks.aggregation import real
 from latentdrift.study.benchmarks.bench_page import sensitivity, words, write_bench
 from latentdrift.study.benchmarks.benchmark import Bench
+from latentdrift.study.benchmarks.variant_result import RunMetric, VariantResult
 
 
 def run_of(folder: Path, base: Path, out: Path) -> Bench:
@@ -20,10 +21,11 @@ def run_of(folder: Path, base: Path, out: Path) -> Bench:
     for cell in benchmark.all_cells:
         for place, variant in enumerate(cell.variants):
             value = place + 2.0 * cell.seed
-            distance = {"value": value, "ci": [value - 1, value + 1], "floor": 0.5, "matched": 1.0}
+            distance = RunMetric(value=value, ci=[value - 1, value + 1], floor=0.5)
             metrics = {"frechet_pocket": distance}
             pictures = [np.full((16, 16, 3), 0.5)] * 2
-            benchmark.keep(cell, variant, pictures, {"n": 2, "metrics": metrics})
+            result = VariantResult(cell.method, variant, cell.seed, 2, metrics)
+            benchmark.keep(result, pictures)
     return benchmark
 
 
@@ -36,7 +38,9 @@ def test_a_row_is_the_mean_over_seeds(folder: Path, tiny_base_folder: Path, tmp_
         cell = next(cell for cell in benchmark.all_cells if row["variant"] in cell.variants)
         first = benchmark.result(cell, row["variant"])
         assert first is not None
-        expected = first["metrics"]["frechet_pocket"]["value"] + 1.0
+        distance = first.metrics["frechet_pocket"]
+        assert isinstance(distance, RunMetric) and distance.value is not None
+        expected = distance.value + 1.0
         assert row["metrics"]["frechet_pocket"]["mean"] == expected
     assert document["cohort"] == benchmark.cohort.fingerprint
     text = page.read_text()

@@ -10,6 +10,7 @@ from benches import table1, table3
 from latentdrift.study.benchmarks import bench_run
 from latentdrift.study.benchmarks.bench_run import bench, fitted, open_classifier_test
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
+from latentdrift.study.benchmarks.variant_result import VariantResult
 
 
 def test_what_is_missing_is_run_once(
@@ -21,13 +22,13 @@ def test_what_is_missing_is_run_once(
     def run(benchmark: Bench, cell: Cell) -> None:
         runs.append(cell)
         for variant in cell.variants:
-            benchmark.keep(cell, variant, [], {"n": 1, "metrics": {}})
+            benchmark.keep(VariantResult(cell.method, variant, cell.seed, 1, {}))
 
     monkeypatch.setattr(bench_run, "run", run)
     cells = benchmark.all_cells
     first = cells[0]
     for variant in first.variants:
-        benchmark.keep(first, variant, [], {"n": 1, "metrics": {}})
+        benchmark.keep(VariantResult(first.method, variant, first.seed, 1, {}))
     progress = []
     results = bench(benchmark, lambda done, total: progress.append((done, total)))
     assert runs == cells[1:]

@@ -23,10 +23,10 @@ def test_the_real_images_are_at_no_distance(base: Base) -> None:
     judge = Judge(real, patients, {"tone": tone}, {"tone": tone(real)}, 10)
     metrics = judge(base, real, seed=0)
     assert metrics["latent_dc"] == metrics["real_latent_dc"] and metrics["latent_dc_error"] == 0
-    assert metrics["frechet_tone"]["value"] == pytest.approx(0, abs=1e-6)
-    assert set(metrics["kid_tone"]) == {"value", "ci", "floor", "matched"}
+    assert metrics["frechet_tone"].value == pytest.approx(0, abs=1e-6)
+    assert set(metrics["kid_tone"].to_dict()) == {"value", "ci", "floor", "matched"}
     darker = judge(base, real * 0.5, seed=0)
-    assert darker["frechet_tone"]["value"] > 0.01 and darker["latent_dc_error"] > 0
+    assert darker["frechet_tone"].value > 0.01 and darker["latent_dc_error"] > 0
 
 
 def test_channel_means_do_not_depend_on_the_order_of_images(base: Base) -> None:

@@ -20,6 +20,7 @@ from latentdrift.model.base import Base
 from latentdrift.model.model import Model
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.variant_metrics import Judge
+from latentdrift.study.benchmarks.variant_result import RunMetric, VariantResult
 from latentdrift.study.editors.editor_benchmark import (
     METRICS,
     EditorBenchmark,
@@ -79,13 +80,13 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
                 baseline(work, row, case, original)
                 for case, original in zip(cases, originals, strict=True)
             ]
-            details = {}
+            drift = None
         else:
             editor = work.editors[0]
             edited_images = [
                 outcomes(editor, edited(work, editor, case, cache=None))[editor] for case in cases
             ]
-            details = {"drift": model.drift.to_dict()}
+            drift = model.drift
         pictures = colours(edited_images)
         metrics = judge(model.base, pictures, cell.seed, patients)
         scores = [
@@ -93,16 +94,18 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
         ]
         for name in METRICS:
             metric = mean([one.get(name) for one in scores], cases, work.options)
-            metrics[name] = None if metric is None else metric.to_dict()
+            metrics[name] = None if metric is None else RunMetric(**metric.to_dict())
         perceptual = {
             name: similarity
             for name, similarity in similarities_of(judge.spaces).items()
             if name not in SIMILARITIES
         }
         for name, values in compare(truths, pictures, rows=perceptual).items():
-            metrics[name] = mean_over_patients(values.tolist(), patients, work.options).to_dict()
+            metric = mean_over_patients(values.tolist(), patients, work.options)
+            metrics[name] = RunMetric(**metric.to_dict())
         strip_images = list(pictures[:MAX_EDIT_IMAGES]) if cell.fit else []
-        bench.keep(cell, variant, strip_images, {"n": len(cases), **details, "metrics": metrics})
+        result = VariantResult(cell.method, variant, cell.seed, len(cases), metrics, drift)
+        bench.keep(result, strip_images)
 
 
 def trial(bench: Bench, base: Base) -> None:

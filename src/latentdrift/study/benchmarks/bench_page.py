@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +15,23 @@ from latentdrift.display import html_report
 from latentdrift.display.html_report import markdown
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.storage import write_text, written
-from latentdrift.study.benchmarks.aggregation import people, real, runs, summarise
+from latentdrift.study.benchmarks.aggregation import (
+    RealSummary,
+    VariantSummary,
+    people,
+    real,
+    runs,
+    summarise,
+)
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.sensitivity import FEW, answers, figure
+from latentdrift.study.benchmarks.variant_result import VariantResult
 from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.drift.search import load_fit
 from latentdrift.study.model_images import prompts_of_split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EDITS = (
     "Two visits of one patient are so alike that SSIM and PSNR do not show a failed edit. "
@@ -36,7 +47,7 @@ PERCEPTUAL = (
 
 
 def write_bench(
-    out: Path, bench: Bench, results: Sequence[Mapping[str, Any]], sensitivity: Any
+    out: Path, bench: Bench, results: Sequence[VariantResult], sensitivity: Figure | None
 ) -> Path:
     """Write bench.json, bench.md, bench.html and, if there is a figure, sensitivity.png.
 
@@ -90,11 +101,11 @@ def write_bench(
 
 
 def _write_rows(
-    path: Path, bench: Bench, rows: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]
+    path: Path, bench: Bench, rows: Sequence[VariantSummary], reference: RealSummary
 ) -> None:
     document = {
-        "rows": rows,
-        "real": reference,
+        "rows": [row.to_dict() for row in rows],
+        "real": reference.to_dict(),
         "settings": json.loads(bench.options.model_dump_json()),
         "cohort": bench.cohort.fingerprint,
     }
@@ -103,7 +114,7 @@ def _write_rows(
     write_json(path, document)
 
 
-def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
+def words(bench: Bench, reference: RealSummary) -> list[str]:
     """Explain the table in paragraphs.
 
     Args:
@@ -114,17 +125,17 @@ def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
     table = bench.table
     floors = [
         f"{name.replace('_', ', ')} {value:.3g}"
-        for name, value in reference["floors"].items()
+        for name, value in (reference.floors or {}).items()
         if value is not None
     ]
     halves = f" Real against real, in halves: {', '.join(floors)}." if floors else ""
     behind = (
         "which is hardly anywhere"
-        if reference["background"] is None
-        else f"{reference['background']:.3g} in the real ones"
+        if reference.background is None
+        else f"{reference.background:.3g} in the real ones"
     )
     spread = (
-        f"; spread is the sd of a picture's mean grey level ({reference['spread']:.3g} in the real "
+        f"; spread is the sd of a picture's mean grey level ({reference.spread:.3g} in the real "
         "ones), the error of latent DC the mean over channels, background the mean where every "
         f"real picture is flat ({behind})"
         if "spread" in table.metric_titles
@@ -161,7 +172,7 @@ def words(bench: Bench, reference: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def sensitivity(bench: Bench) -> Any:
+def sensitivity(bench: Bench) -> Figure | None:
     """Plot the sensitivity of the first method's plain and drifted fits of the first seed.
 
     Returns:

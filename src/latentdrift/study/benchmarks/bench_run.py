@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from latentdrift.adapt.training.train import fit
 from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateOptions
 from latentdrift.evaluate.images import image_sets
 from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SamplingOptions
@@ -23,6 +25,7 @@ from latentdrift.study.benchmarks.bench_edits import edit_and_judge
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.downstream_auc import ClassifierTest
 from latentdrift.study.benchmarks.variant_metrics import Judge
+from latentdrift.study.benchmarks.variant_result import Metrics, RunMetric, VariantResult
 from latentdrift.study.drift.drift_report import write_search
 from latentdrift.study.drift.search import load_fit, search
 from latentdrift.study.model_images import draw_images, prompts_of_rows
@@ -31,7 +34,7 @@ from latentdrift.study.worker_processes import run_in_processes
 MAX_STRIP_IMAGES = 8  # synthetic pictures kept of each variant
 
 
-def bench(benchmark: Bench, report: ProgressCallback) -> list[Mapping[str, Any]]:
+def bench(benchmark: Bench, report: ProgressCallback) -> list[VariantResult]:
     """Run the missing cells of a bench, and return the results of all cells.
 
     Args:
@@ -95,16 +98,14 @@ def draw_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
         for variant, n in images.items():
             pictures = images_by_index[:n]
             mixed = bench.table.variants[variant].real > 0
-            metrics = {} if mixed else judge(model.base, np.stack(pictures), seed)
+            metrics: Metrics = {} if mixed else judge(model.base, np.stack(pictures), seed)
             if classifier_test:
                 scores = classifier_test(pictures, rows.iloc[:n], real=mixed, seed=seed)
-                metrics["auc"] = scores.to_dict()
-            details = {
-                "n": n,
-                "metrics": metrics,
-                **({"drift": drift, "prompt": prompts[0]} if n else {}),
-            }
-            bench.keep(cell, variant, [] if mixed else pictures[:MAX_STRIP_IMAGES], details)
+                metrics["auc"] = RunMetric(**scores.to_dict())
+            result = VariantResult(cell.method, variant, seed, n, metrics)
+            if n:
+                result = replace(result, drift=drift, prompt=prompts[0])
+            bench.keep(result, [] if mixed else pictures[:MAX_STRIP_IMAGES])
 
 
 def fitted(bench: Bench, cell: Cell) -> Model:
@@ -151,7 +152,7 @@ def open_classifier_test(bench: Bench, model: Model) -> ClassifierTest | None:
 
 def draw(
     bench: Bench, cell: Cell, variant: str, model: Model, prompts: Mapping[int, str]
-) -> tuple[list[np.ndarray], dict[str, Any]]:
+) -> tuple[list[np.ndarray], Drift]:
     """Sample the images of a variant.
 
     Args:
@@ -162,7 +163,7 @@ def draw(
         prompts: Index -> prompt.
 
     Returns:
-        Images [R, R, 3] in [0, 1], one for each prompt; and the drift of sampling as JSON values.
+        Images [R, R, 3] in [0, 1], one for each prompt; and the drift of sampling.
     """
     options = bench.options
     start = bench.table.variants[variant].start
@@ -179,7 +180,7 @@ def draw(
     wanted = GenerateOptions(adapter=model.base.name, out=options.out, **sampling_options, **given)
     sampling = SamplingOptions.of(wanted, wanted.resolution)
     drift = restart(model, wanted)
-    return list(draw_images(model, drift, prompts, sampling)), drift.to_dict()
+    return list(draw_images(model, drift, prompts, sampling)), drift
 
 
 def searched_delta(bench: Bench, method: str) -> float:

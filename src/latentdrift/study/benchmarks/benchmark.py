@@ -3,12 +3,11 @@ is kept and reused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +41,7 @@ from latentdrift.study.benchmarks.table1 import TABLE1
 from latentdrift.study.benchmarks.table2 import TABLE2
 from latentdrift.study.benchmarks.table3 import TABLE3
 from latentdrift.study.benchmarks.table4 import TABLE4
+from latentdrift.study.benchmarks.variant_result import VariantResult, name_of
 from latentdrift.study.editors.reference_edits import Visits, visits
 from latentdrift.study.model_images import check_editing, check_method
 
@@ -138,9 +138,10 @@ class Bench:
         """Whether the drift of the bench has a part in a variant: in its start, its fit, or the fit
         before that."""
         row = self.table.variants[variant]
-        fit = self.table.fits.get(row.fit or "", {})
-        before = self.table.before if "start" in fit else {}
-        return DELTA in (*row.start.values(), *fit.values(), *before.values())
+        fit = self.table.fits.get(row.fit or "")
+        before = self.table.before if fit and fit.start else None
+        drifts = [one.drift for one in (fit, before) if one]
+        return DELTA in (*row.start.values(), *drifts)
 
     @property
     def table(self) -> Table:
@@ -202,11 +203,12 @@ class Bench:
     def fitting(self, cell: Cell) -> FitOptions:
         """Options of `fit` for a cell."""
         options = self.options
-        row = self.table.before if cell.fit == BEFORE else self.table.fits[cell.fit or ""]
-        values: dict[str, Any] = {
-            name: value.format(delta=options.delta) if isinstance(value, str) else value
-            for name, value in row.items()
-        }
+        fits = self.table.fits
+        row = (
+            self.table.before if cell.fit == BEFORE and self.table.before else fits[cell.fit or ""]
+        )
+        values = {name: value for name, value in asdict(row).items() if value is not None}
+        values["drift"] = row.drift.format(delta=options.delta)
         if first := self.first(cell):
             values["start"] = (str(self.fitting(first).out),)
         return FitOptions(
@@ -228,8 +230,8 @@ class Bench:
 
     def first(self, cell: Cell) -> Cell | None:
         """Cell whose fit this cell's fit starts from; None where it starts from the base."""
-        method = self.table.fits.get(cell.fit or "", {}).get("start")
-        return Cell(method, BEFORE, cell.seed, ()) if method else None
+        fit = self.table.fits.get(cell.fit or "")
+        return Cell(fit.start, BEFORE, cell.seed, ()) if fit and fit.start else None
 
     def firsts(self, cells: Sequence[Cell]) -> list[Cell]:
         """Cells whose fits these cells' fits start from, each once."""
@@ -277,7 +279,7 @@ class Bench:
 
     def path(self, cell: Cell, variant: str, suffix: str = ".json") -> Path:
         """Path of a variant's result, or with suffix ".png" of its strip of images."""
-        return self._results.path(_name(cell, variant), suffix)
+        return self._results.path(name_of(cell.method, variant, cell.seed), suffix)
 
     @property
     def _results(self) -> Results:
@@ -303,40 +305,33 @@ class Bench:
             settings["by"] = str(self.classes)
         return key(settings, self.cohort.fingerprint)
 
-    def keep(
-        self,
-        cell: Cell,
-        variant: str,
-        strip_images: Sequence[np.ndarray],
-        details: Mapping[str, Any],
-    ) -> None:
+    def keep(self, result: VariantResult, strip_images: Sequence[np.ndarray] = ()) -> None:
         """Write the result of a variant.
 
         Args:
-            cell: Cell of the variant.
-            variant: Its name.
+            result: The result.
             strip_images: Some of its synthetic images [R, R, 3] in [0, 1]; empty: no strip is
                 written.
-            details: JSON values of the result.
         """
         if len(strip_images):
             sheet = contact_sheet(
                 list(np.rint(np.stack(strip_images).clip(0, 1) * 255).astype(np.uint8))
             )
-            with written(self.path(cell, variant, ".png")) as aside:
+            with written(self._results.path(result.name, ".png")) as aside:
                 write_png(aside, sheet, synthetic=True)
-        about = {"method": cell.method, "variant": variant, "seed": cell.seed, **details}
-        self._results.put(_name(cell, variant), about)
+        self._results.put(result.name, result.to_dict())
 
-    def result(self, cell: Cell, variant: str) -> dict[str, Any] | None:
+    def result(self, cell: Cell, variant: str) -> VariantResult | None:
         """Stored result of a variant under equal settings; None where there is none."""
-        return self._results.get(_name(cell, variant))
+        stored = self._results.get(name_of(cell.method, variant, cell.seed))
+        return None if stored is None else VariantResult.from_dict(stored)
 
-    def results(self) -> list[Mapping[str, Any]]:
-        """Stored results of all cells; empty dicts where a cell has not run."""
-        return [
-            self.result(cell, variant) or {} for cell in self.all_cells for variant in cell.variants
+    def results(self) -> list[VariantResult]:
+        """Stored results of all cells that have run."""
+        results = [
+            self.result(cell, variant) for cell in self.all_cells for variant in cell.variants
         ]
+        return [result for result in results if result is not None]
 
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
         """Cells with a variant that has no stored result."""
@@ -345,9 +340,3 @@ class Bench:
             for cell in cells
             if any(self.result(cell, variant) is None for variant in cell.variants)
         ]
-
-
-def _name(cell: Cell, variant: str) -> str:
-    """Name of the files of a variant's result."""
-    name = f"{cell.method}-{variant}" if cell.method else variant
-    return f"{name}-s{cell.seed}"

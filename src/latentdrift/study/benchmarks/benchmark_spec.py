@@ -5,11 +5,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 DELTA = "{delta}"
 """Placeholder of the bench's drift in the options of a fit or a start."""
 NO_START = {"drift": "none", "drift_mode": "infer"}
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """Options of `fit` that a row sets, by their names; None: the default of `fit`."""
+
+    drift: str
+    """{delta} is the drift of the bench."""
+    drift_mode: str | None = None
+    noise: tuple[str, ...] | None = None
+    zero_snr: bool | None = None
+    prediction: str | None = None
+    instruction: str | None = None
+    prompt_style: str | None = None
+    patient_info: bool | None = None
+    start: str | None = None
+    """Method whose fit of the table's `before` this fit starts from; None: it starts from the
+    base."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +61,8 @@ class Table:
     """Table of a bench: its fits, variants and explanations."""
 
     title: str
-    fits: Mapping[str, Mapping[str, Any]]
-    """Name -> the options of `fit`; {delta} is the drift of the bench."""
+    fits: Mapping[str, FitRow]
+    """Fits by name."""
     variants: Mapping[str, Variant]
     follows: Literal["train", "test"]
     """Split whose table the synthetic images follow: `test` row by row; `train` by random rows,
@@ -54,9 +72,8 @@ class Table:
     editor: str | None = None
     """A row of EDITORS that makes the pictures: first visits of test patients, changed into their
     last ones. A variant without a fit then is a row of BASELINES (editing.py)."""
-    before: Mapping[str, Any] = field(default_factory=dict)
-    """The options of a fit that others start from, as a row of `fits` asks for by its method under
-    `start`."""
+    before: FitRow | None = None
+    """Fit that others start from; rows of `fits` name its method under `start`."""
     paper: Mapping[tuple[str | None, str], tuple[float | None, ...]] = field(default_factory=dict)
     """(method, variant) -> the paper's numbers; under None as method those of a row that belongs to
     no method."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from latentdrift.adapt.methods.methods import METHODS
-from latentdrift.study.benchmarks.benchmark_spec import Table, Variant
+from latentdrift.study.benchmarks.benchmark_spec import FitRow, Table, Variant
 
-# Name -> the options of `fit`; {delta} is the scalar drift of the bench.
-FITS: dict[str, dict[str, Any]] = {
-    "plain": {"drift": "calibrated"},  # of the start alone: training is as without
-    "drift": {"drift": "{delta}", "drift_mode": "both"},
-    "drift-auto": {"drift": "auto", "drift_mode": "both"},
-    "offset": {"drift": "calibrated", "noise": ("offset=0.1",)},
-    "pyramid": {"drift": "none", "noise": ("pyramid",)},
-    "input-perturbation": {"drift": "none", "noise": ("input-perturbation=0.1",)},
-    "zero-snr": {"drift": "none", "zero_snr": True, "prediction": "v_prediction"},
+FITS: dict[str, FitRow] = {
+    "plain": FitRow("calibrated"),  # of the start alone: training is as without
+    "drift": FitRow("{delta}", "both"),
+    "drift-auto": FitRow("auto", "both"),
+    "offset": FitRow("calibrated", noise=("offset=0.1",)),
+    "pyramid": FitRow("none", noise=("pyramid",)),
+    "input-perturbation": FitRow("none", noise=("input-perturbation=0.1",)),
+    "zero-snr": FitRow("none", zero_snr=True, prediction="v_prediction"),
 }
 
 VARIANTS: dict[str, Variant] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +14,9 @@ from latentdrift.model.model import Model
 from latentdrift.sample.generate import SamplingOptions
 from latentdrift.sample.samplers import SAMPLERS
 from latentdrift.study.model_images import draw_images, with_start
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GRID = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2)  # (Yeganeh et al. 2025, fig. 3)
 FEW = 8  # pictures per delta
@@ -70,7 +73,7 @@ def answers(
     return images
 
 
-def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Any:
+def figure(models: Mapping[str, Sequence[Answer]], sampler: str) -> Figure:
     """Plot images over delta, and below them latent means over the steps, for each model.
 
     Args:

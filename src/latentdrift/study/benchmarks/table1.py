@@ -3,13 +3,11 @@ pictures (Yeganeh et al. 2025)."""
 
 from __future__ import annotations
 
-from typing import Any
+from latentdrift.study.benchmarks.benchmark_spec import FitRow, Table, Variant
 
-from latentdrift.study.benchmarks.benchmark_spec import Table, Variant
-
-FITS: dict[str, dict[str, Any]] = {
-    "plain": {"drift": "calibrated"},  # of the start alone: training is as without
-    "drift": {"drift": "{delta}", "drift_mode": "both"},
+FITS: dict[str, FitRow] = {
+    "plain": FitRow("calibrated"),  # of the start alone: training is as without
+    "drift": FitRow("{delta}", "both"),
 }
 
 VARIANTS: dict[str, Variant] = {

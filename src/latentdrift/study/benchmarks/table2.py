@@ -3,27 +3,23 @@ et al. 2025)."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from latentdrift.study.benchmarks.benchmark_spec import Table, Variant
+from latentdrift.study.benchmarks.benchmark_spec import FitRow, Table, Variant
 from latentdrift.study.editors.editor_benchmark import BASELINES
 
-DRIFT = {"drift": "{delta}", "drift_mode": "both"}
+DRIFT = FitRow("{delta}", "both")
 
-FITS: dict[str, dict[str, Any]] = {
-    "binned": {**DRIFT, "instruction": "binned"},
-    "binned+custom-diffusion": {**DRIFT, "instruction": "binned", "start": "custom-diffusion"},
-    "binned+full": {**DRIFT, "instruction": "binned", "start": "full"},
-    "word": {**DRIFT, "instruction": "word"},
-    "word+custom-diffusion": {**DRIFT, "instruction": "word", "start": "custom-diffusion"},
-    "word+full": {**DRIFT, "instruction": "word", "start": "full"},
-    "numerical": {**DRIFT, "instruction": "numerical"},
-    "numerical+custom-diffusion": {
-        **DRIFT,
-        "instruction": "numerical",
-        "start": "custom-diffusion",
-    },
-    "numerical+full": {**DRIFT, "instruction": "numerical", "start": "full"},
+FITS: dict[str, FitRow] = {
+    "binned": replace(DRIFT, instruction="binned"),
+    "binned+custom-diffusion": replace(DRIFT, instruction="binned", start="custom-diffusion"),
+    "binned+full": replace(DRIFT, instruction="binned", start="full"),
+    "word": replace(DRIFT, instruction="word"),
+    "word+custom-diffusion": replace(DRIFT, instruction="word", start="custom-diffusion"),
+    "word+full": replace(DRIFT, instruction="word", start="full"),
+    "numerical": replace(DRIFT, instruction="numerical"),
+    "numerical+custom-diffusion": replace(DRIFT, instruction="numerical", start="custom-diffusion"),
+    "numerical+full": replace(DRIFT, instruction="numerical", start="full"),
 }
 
 # What an edit has to beat, as rows beside the edits.

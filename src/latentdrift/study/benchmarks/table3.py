@@ -3,17 +3,17 @@ al. 2025)."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from latentdrift.study.benchmarks.benchmark_spec import Table, Variant
+from latentdrift.study.benchmarks.benchmark_spec import FitRow, Table, Variant
 
-DRIFT = {"drift": "{delta}", "drift_mode": "both"}
+DRIFT = FitRow("{delta}", "both")
 
-FITS: dict[str, dict[str, Any]] = {
-    "simple": {**DRIFT, "prompt_style": "simple", "patient_info": False},
-    "simple+info": {**DRIFT, "prompt_style": "simple", "patient_info": True},
-    "diverse": {**DRIFT, "prompt_style": "diverse", "patient_info": False},
-    "diverse+info": {**DRIFT, "prompt_style": "diverse", "patient_info": True},
+FITS: dict[str, FitRow] = {
+    "simple": replace(DRIFT, prompt_style="simple", patient_info=False),
+    "simple+info": replace(DRIFT, prompt_style="simple", patient_info=True),
+    "diverse": replace(DRIFT, prompt_style="diverse", patient_info=False),
+    "diverse+info": replace(DRIFT, prompt_style="diverse", patient_info=True),
 }
 
 VARIANTS: dict[str, Variant] = {

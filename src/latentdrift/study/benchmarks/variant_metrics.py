@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
 from latentdrift.model.base import Base
 from latentdrift.resampling import Resampling
 from latentdrift.study.benchmarks.benchmark import Bench
+from latentdrift.study.benchmarks.variant_result import Metrics, RunMetric
 
 KINDS = ("frechet", "kid")  # rows of DISTANCES that a variant is judged by
 PARTS = {"value", "ci", "floor", "matched"}  # of each distance, as the files of a bench hold them
@@ -54,16 +54,16 @@ class Judge:
 
     def __call__(
         self, base: Base, pictures: np.ndarray, seed: int, whose: list[str] | None = None
-    ) -> dict[str, Any]:
+    ) -> Metrics:
         """Everything that is said of pictures [N, R, R, 3] in [0, 1]; `whose` are the patients of
         edits."""
-        metrics: dict[str, Any] = dict(levels(pictures, self.pictures))
-        metrics["latent_dc"], metrics["real_latent_dc"] = (
-            channel_means(base, x) for x in (pictures, self.pictures)
-        )
-        metrics["latent_dc_error"] = float(
-            np.abs(np.subtract(metrics["latent_dc"], metrics["real_latent_dc"])).mean()
-        )
+        latent_dc, real_latent_dc = (channel_means(base, x) for x in (pictures, self.pictures))
+        metrics: Metrics = {
+            **levels(pictures, self.pictures),
+            "latent_dc": latent_dc,
+            "real_latent_dc": real_latent_dc,
+            "latent_dc_error": float(np.abs(np.subtract(latent_dc, real_latent_dc)).mean()),
+        }
         for name, space in self.spaces.items():
             vectors = space(pictures)
             for kind in KINDS:
@@ -75,7 +75,7 @@ class Judge:
                     whose=whose,
                     resampling=Resampling(self.resamples, seed),
                 )
-                metrics[f"{kind}_{name}"] = judged.model_dump(include=PARTS)
+                metrics[f"{kind}_{name}"] = RunMetric(**judged.model_dump(include=PARTS))
         return metrics
 
 
