@@ -113,21 +113,31 @@ def test_the_bench_follows_visits_beside_both_baselines(
 def test_round_trips_of_editors_that_invert_beside_the_autoencoder(
     adapter: Path, tmp_path: Path
 ) -> None:
-    options = asked(adapter, tmp_path / "bench", phantom="brain", round_trip=(1, 4))
-    assert (
-        dry_run.run("bench editors", options)["round_trips"] == 2 * 2
-    )  # ddim inverts, sdedit does not
+    """Direct inversion loses nothing beyond the autoencoder; the other depends on the steps."""
+    options = asked(
+        adapter,
+        tmp_path / "bench",
+        phantom="brain",
+        round_trip=(1, 4),
+        editors=("ddim", "pix2pix-zero", "sdedit"),
+    )
+    trips_of_each = 2 * 2  # steps x cases; sdedit does not invert
+    assert dry_run.run("bench editors", options)["round_trips"] == 2 * trips_of_each
     service.run("bench editors", options, quiet=True)
     trips = json.loads((tmp_path / "bench" / "editors.json").read_text())["round_trips"]
-    assert [(row["editor"], row["steps"]) for row in trips] == [
+    assert all(row["error"]["n"] == 2 for row in trips)
+    errors = {(row["editor"], row["steps"]): row["error"]["value"] for row in trips}
+    assert list(errors) == [
         ("autoencoder", 0),
         ("ddim", 1),
         ("ddim", 4),
+        ("pix2pix-zero", 1),
+        ("pix2pix-zero", 4),
     ]
-    errors = [row["error"]["value"] for row in trips]
-    assert (
-        all(row["error"]["n"] == 2 for row in trips) and errors[1] != errors[2] and min(errors) > 0
-    )
+    floor = errors["autoencoder", 0]
+    assert floor > 0
+    assert errors["ddim", 1] == pytest.approx(floor) == errors["ddim", 4]
+    assert errors["pix2pix-zero", 1] != errors["pix2pix-zero", 4]
     assert "Round trips" in (tmp_path / "bench" / "editors.html").read_text()
     assert dry_run.run("bench editors", options)["round_trips"] == 0
 
