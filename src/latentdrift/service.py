@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
+"""Result of a verb as JSON values, which `--json` prints."""
 DEMO = "made-by-demo.txt"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
@@ -233,7 +234,9 @@ def generate(
         "settings": ImageStore.key(settings),
     }
     if record.is_of(options.out, "generate", options, inputs):
-        return {**ImageStore.finished(options.out), "drift": model.drift.to_dict()}
+        images = len(ImageStore.finished(options.out).table)
+        there = {"cohort": str(options.out), "images": images, "already finished": True}
+        return {**there, "drift": model.drift.to_dict()}
 
     store = ImageStore.open(options.out, settings)
     _draw_missing(store, requests, model, sampling, hints, depth, quiet)

@@ -62,3 +62,12 @@ def test_what_generate_cuts_off_is_said_once_per_prompt(caplog: pytest.LogCaptur
         == "the prompt 'one two three0' is longer than the text encoder reads: 'three0' is dropped"
     )
     assert caplog.messages[-1] == "the ends of 2 further prompts are dropped, too"
+
+
+def test_several_findings_of_a_request_are_one_cell(tmp_path: Path) -> None:
+    store = ImageStore.open(tmp_path / "made", {})
+    store.keep(0, np.zeros((16, 16, 3), np.float32), colour=False)
+    request = Request("a chest X-ray", {"findings": ["effusion", "nodule"], "age": 70.0})
+    cohort = store.publish([request], {"describe": "chest X-ray"}, 0)
+    assert cohort.table["findings"].tolist() == ["effusion|nodule"]
+    assert cohort.attributes["findings"].words == ["effusion", "nodule"]

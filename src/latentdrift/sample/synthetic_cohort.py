@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image as Pillow
 
 from latentdrift import prompts
-from latentdrift.attributes.specification import AttributeValues, ImageRow
+from latentdrift.attributes.specification import AttributeValues, Cell, ImageRow
 from latentdrift.data.cohort.cohort import Cohort, check_free, write_cohort
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.intensity import from_unit
@@ -187,11 +187,10 @@ class ImageStore:
         ).hexdigest()
 
     @staticmethod
-    def finished(out: Path) -> dict[str, Any]:
-        """Result for a cohort that an equal command has already finished; temporary files are
-        deleted."""
+    def finished(out: Path) -> Cohort:
+        """Cohort that an equal command has already finished; temporary files are deleted."""
         shutil.rmtree(_unfinished(out), ignore_errors=True)
-        return {"cohort": str(out), "images": len(Cohort.load(out).table), "already finished": True}
+        return Cohort.load(out)
 
     def missing(self, requests: Sequence[Request]) -> dict[int, str | tuple[composition.Part, ...]]:
         """Images that are not stored yet: index -> prompt or weighted prompts."""
@@ -239,7 +238,7 @@ class ImageStore:
         info: Mapping[str, Any],
         seed: int,
         mask: Callable[[int], np.ndarray] | None = None,
-        held_back: Mapping[int, Mapping[str, Any]] | None = None,
+        held_back: Mapping[int, ImageRow] | None = None,
         finish: Callable[[Path], object] | None = None,
     ) -> Cohort:
         """The cohort: every image is its own patient, and all say that they are synthetic; beside
@@ -250,7 +249,8 @@ class ImageStore:
             info: Content of cohort.json.
             seed: Seed of the images.
             mask: Index -> mask.
-            held_back: Index -> why. These images go to `quarantine(out)`, and not into the cohort.
+            held_back: Index -> reasons, by column of the quarantine's table. These images go to
+                `quarantine(out)`, and not into the cohort.
             finish: Writes further files into the folder before it appears.
 
         Raises:
@@ -279,7 +279,7 @@ class ImageStore:
         return cohort
 
     def _set_apart(
-        self, requests: Sequence[Request], seed: int, why: Mapping[int, Mapping[str, Any]]
+        self, requests: Sequence[Request], seed: int, why: Mapping[int, ImageRow]
     ) -> None:
         """The folder of what is held back, whole or not at all; none where that is nothing."""
         place = quarantine(self.out)
@@ -310,9 +310,13 @@ def _eight_bits(picture: np.ndarray) -> np.ndarray:
     return picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
 
 
-def _row(request: Request, index: int, seed: int) -> dict[str, Any]:
+def _row(request: Request, index: int, seed: int) -> dict[str, Cell]:
+    labels = {
+        name: "|".join(value) if isinstance(value, list) else value
+        for name, value in request.attributes.items()
+    }
     return {
-        **request.attributes,
+        **labels,
         "patient": f"synthetic-{index:06d}",
         "prompt": request.prompt,
         "seed": seed,

@@ -39,7 +39,7 @@ from latentdrift.adapt.training.setup.training_start import begin as begin_with
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
-from latentdrift.model.adapter_info import AdapterInfo, PreviewVerdict
+from latentdrift.model.adapter_info import AdapterInfo, DriftFile, PreviewVerdict
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
@@ -146,7 +146,7 @@ class _Trained:
     """A fit after its last step."""
 
     trainer: Trainer
-    drift_info: dict[str, Any]
+    drift_info: DriftFile
     """Entry `drift` of adapter.json."""
     statistics: Statistics | None
     judgement: PreviewVerdict | None
@@ -172,7 +172,7 @@ def _train(
     inputs: _Inputs,
     run: Run,
     drift: Drift,
-    drift_info: dict[str, Any],
+    drift_info: DriftFile,
     observers: _Observers,
 ) -> _Trained:
     """Train to the last step, then choose the weights that stay, and the start of sampling."""
@@ -195,7 +195,7 @@ def _train(
                 drift_classes(todo, cohort),
                 training_log.bar("drift"),
             )
-    final = Drift.from_dict(drift_info)
+    final = Drift.from_dict(drift_info.to_dict())
     judgement = _last(previews, trainer, final, observers.judge, training_log)
     return _Trained(trainer, drift_info, statistics, judgement)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from latentdrift.adapt.training.loop import checkpoint
+from latentdrift.adapt.training.optimization.early_stopping import Patience
 
 
 def run(steps: int, parameters: dict, optimizer: torch.optim.Optimizer, begin: int = 0) -> None:
@@ -55,6 +56,29 @@ def written(root: Path, *steps: int) -> None:
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     written(tmp_path, 1, 2, 3, 10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000003", "step-000010"]
+
+
+def test_the_state_of_early_stopping_comes_back_and_its_best_checkpoint_is_kept(
+    tmp_path: Path,
+) -> None:
+    parameters, optimizer = fresh()
+    run(1, parameters, optimizer)
+    patience = Patience(limit=3)
+    for step, loss in enumerate([0.5, 0.25, 0.75, 0.5], start=1):
+        patience = patience.after(step, loss)
+        checkpoint.write(tmp_path, step, parameters, optimizer, watched=step, patience=patience)
+    last = checkpoint.newest(tmp_path)
+    assert last is not None and last.watched == 4
+    assert last.patience == patience == Patience(limit=3, step=2, loss=0.25, waited=2)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["step-000002", "step-000003", "step-000004"]
+
+
+def test_a_checkpoint_of_an_earlier_version_was_watched_at_its_step(tmp_path: Path) -> None:
+    written(tmp_path, 7)
+    (tmp_path / "step-000007" / "state.json").write_text('{"step": 7}')
+    last = checkpoint.newest(tmp_path)
+    assert last is not None and (last.watched, last.patience) == (7, None)
 
 
 def test_none_yet(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from report_fits import asked, report_cohort
 from latentdrift.adapt.training.records.adapter_description import describe_adapter
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import OptionError
+from latentdrift.model.adapter_info import DriftFile
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.prompts.phrases import in_words
@@ -27,7 +28,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return report_cohort(tmp_path_factory.mktemp("cohort") / "reports")
 
 
-NO_DRIFT = {**Drift().to_dict(), "source": "none"}
+NO_DRIFT = DriftFile.model_validate({**Drift().to_dict(), "source": "none"})
 
 
 def test_fit_words_its_captions_as_asked_and_generate_follows(base: Base, cohort: Cohort) -> None:

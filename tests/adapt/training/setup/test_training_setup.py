@@ -119,7 +119,7 @@ def test_an_estimated_drift_is_the_leaked_mean_of_each_class(
     for phrase, positions in classes.items():
         level = {"F": 1.0, "M": 3.0}[cohort.rows()["sex"].iloc[positions[0]]]
         assert found[phrase] == pytest.approx(factor * leaked * level, rel=1e-4)
-    assert facts["source"] == "auto" and facts["t0"] == t0
+    assert facts.source == "auto" and facts.t0 == t0
     assert bool(drift.train) == (mode == "both")
 
 
@@ -127,4 +127,4 @@ def test_a_given_drift_needs_no_latents(base: Base, cohort: Cohort) -> None:
     for text, source in (("none", "none"), ("0.1", "given")):
         asked = job(base, cohort, options(cohort, drift=text))
         drift, facts = resolve_drift(asked, base, cohort, None)
-        assert facts["source"] == source and bool(drift.infer) == (text != "none")
+        assert facts.source == source and bool(drift.infer) == (text != "none")

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from latentdrift.adapt.training.optimization.early_stopping import Patience
 from latentdrift.storage import ASIDE, folder_written
 
 KEEP = 2  # the newest, and the one before it in case the newest turns out to be damaged
@@ -34,8 +35,10 @@ class Checkpoint:
 
     step: int
     file: Path
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """Further state of the trainer."""
+    watched: int = 0
+    """Step at which the held-out loss was last measured."""
+    patience: Patience | None = None
+    """State of early stopping; None without it."""
 
     def restore(
         self,
@@ -87,11 +90,13 @@ def write(
     parameters: Mapping[str, torch.nn.Parameter],
     optimizer: torch.optim.Optimizer,
     average: Mapping[str, Tensor] | None = None,
-    notes: Mapping[str, Any] | None = None,
+    *,
+    watched: int = 0,
+    patience: Patience | None = None,
 ) -> Path:
     """Write `root/step-000100`, and delete older checkpoints.
 
-    The newest KEEP checkpoints stay, and the best ones that their notes name.
+    The newest KEEP checkpoints stay, and the best ones under early stopping.
 
     Args:
         root: The run's checkpoints folder.
@@ -99,7 +104,8 @@ def write(
         parameters: Trained parameters by name, in the optimiser's order.
         optimizer: Optimiser after at least one step.
         average: Averaged weights by name; None: none are written.
-        notes: Further JSON values of the trainer; `best` is the step of a checkpoint to keep.
+        watched: Step at which the held-out loss was last measured.
+        patience: State of early stopping; None without it.
 
     Returns:
         Folder of the new checkpoint.
@@ -115,9 +121,15 @@ def write(
     folder = root / f"step-{step:06d}"
     with folder_written(folder, replace=True, durable=True) as aside:
         save_file(tensors, aside / WEIGHTS)
-        (aside / "state.json").write_text(json.dumps({"step": step, **(notes or {})}))
+        state = {
+            "step": step,
+            "watched": watched,
+            "patience": patience and patience.to_dict(),
+            "best": patience and patience.step,
+        }
+        (aside / "state.json").write_text(json.dumps(state))
     there = _complete(root)
-    best = {_notes(stored).get("best") for stored in there[-KEEP:]}
+    best = {_best(stored) for stored in there[-KEEP:]}
     for old in there[:-KEEP]:
         if int(old.name.removeprefix("step-")) not in best:
             shutil.rmtree(old)
@@ -133,17 +145,19 @@ def newest(root: Path) -> Checkpoint | None:
         root: The run's checkpoints folder; it need not exist.
 
     Returns:
-        The checkpoint with its notes; None if there is none.
+        The checkpoint; None if there is none.
     """
     for aside in (*root.glob(f"{ASIDE}step-*"), *root.glob(".step-*.partial")):
         log.warning("checkpoint %s was only half written; it is removed", aside.name)
         shutil.rmtree(aside)
     for folder in reversed(_complete(root)):
         try:
-            notes = json.loads((folder / "state.json").read_text())
+            state = json.loads((folder / "state.json").read_text())
+            step = state["step"]
+            patience = Patience(**state["patience"]) if state.get("patience") else None
             with safe_open(folder / WEIGHTS, framework="pt"):  # sees that the file is whole
-                return Checkpoint(notes["step"], folder / WEIGHTS, notes)
-        except (OSError, SafetensorError, ValueError, KeyError) as problem:
+                return Checkpoint(step, folder / WEIGHTS, state.get("watched", step), patience)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
             log.warning(
                 "checkpoint %s cannot be read (%s); the one before it is used", folder, problem
             )
@@ -151,7 +165,7 @@ def newest(root: Path) -> Checkpoint | None:
 
 
 def at(root: Path, step: int) -> Checkpoint:
-    """Checkpoint of one step, without its notes; the file is not read.
+    """Checkpoint of one step, for its weights alone; the file is not read.
 
     Args:
         root: The run's checkpoints folder.
@@ -179,13 +193,13 @@ def _state(
     return tensors
 
 
-def _notes(folder: Path) -> dict[str, Any]:
-    """state.json; nothing where it cannot be read."""
+def _best(folder: Path) -> int | None:
+    """Step of the best checkpoint under early stopping; None where state.json names none."""
     try:
-        result: dict[str, Any] = json.loads((folder / "state.json").read_text())
-        return result
+        best: int | None = json.loads((folder / "state.json").read_text()).get("best")
+        return best
     except (OSError, ValueError):
-        return {}
+        return None
 
 
 def _complete(root: Path) -> list[Path]:

@@ -226,14 +226,15 @@ class Trainer:
 
     def save(self, root: Path) -> None:
         """Write a checkpoint of the current step below `root`."""
-        patience = self.patience and self.patience.to_dict()
-        notes = {
-            "watched": self.watched,
-            "patience": patience,
-            "best": patience and patience["step"],
-        }
-        average = self.average.weights if self.average else None
-        checkpoint.write(root, self.done, self.parameters, self.optimizer, average, notes)
+        checkpoint.write(
+            root,
+            self.done,
+            self.parameters,
+            self.optimizer,
+            self.average.weights if self.average else None,
+            watched=self.watched,
+            patience=self.patience,
+        )
 
     def restore(self, last: checkpoint.Checkpoint | None) -> None:
         """Continue from a checkpoint; None: start from step 0."""
@@ -242,9 +243,9 @@ class Trainer:
                 self.parameters, self.optimizer, self.average.weights if self.average else None
             )
             self.done = last.step
-            self.watched = last.notes.get("watched", last.step)
-            if self.patience and last.notes.get("patience"):
-                self.patience = Patience(**last.notes["patience"])
+            self.watched = last.watched
+            if self.patience and last.patience:
+                self.patience = last.patience
 
 
 @contextmanager

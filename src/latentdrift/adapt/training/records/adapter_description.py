@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ FEW_IMAGES = 8
 
 
 def describe_adapter(
-    base: Base, cohort: Cohort, job: Job, drift: Mapping[str, Any], losses: Mapping[str, Any]
+    base: Base, cohort: Cohort, job: Job, drift: DriftFile, losses: Mapping[str, float | None]
 ) -> AdapterInfo:
     """Describe a fit as the content of adapter.json; no patient data enters it.
 
@@ -73,7 +73,7 @@ def describe_adapter(
         schedule=ScheduleInfo(
             prediction_type=base.schedule.prediction_type, zero_snr=base.schedule.zero_snr
         ),
-        drift=DriftFile.model_validate(dict(drift)),
+        drift=drift,
         noise=job.noise.to_dict(),
         tokens=list(job.words),
         describe=job.describe,

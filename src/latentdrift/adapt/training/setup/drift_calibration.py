@@ -28,6 +28,7 @@ from latentdrift.adapt.training.setup.copy_slope import (
     response,
 )
 from latentdrift.adapt.training.setup.training_setup import IMAGE_INPUTS, Job
+from latentdrift.model.adapter_info import DriftFile
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.progress import ProgressCallback
@@ -55,12 +56,12 @@ def calibrated(
     base: Base,
     todo: Job,
     drift: Drift,
-    info: Mapping[str, Any],
+    info: DriftFile,
     moments: Moments,
     beside: Beside | None,
     classes: Mapping[str, Sequence[int]],
     report: ProgressCallback,
-) -> dict[str, Any]:
+) -> DriftFile:
     """Calibrate the start of sampling after training.
 
     Args:
@@ -96,13 +97,10 @@ def calibrated(
     )
     started = replace(drift, infer=requested(drift.train, todo.positions), groups=groups)
     calibration = _calibration(answer, slope, wanted, drift, n, todo.options.seed)
-    return {
-        **info,
-        **started.to_dict(),
-        "source": "calibrated",
-        "t0": int(t0),
-        "calibration": calibration,
-    }
+    known = {**info.to_dict(), **started.to_dict()}
+    return DriftFile.model_validate(
+        {**known, "source": "calibrated", "t0": int(t0), "calibration": calibration}
+    )
 
 
 def _response(

@@ -26,6 +26,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import Hint
 from latentdrift.data.cohort.row_selection import check_category
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.model.adapter_info import DriftFile
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift, Group
 from latentdrift.model.initial_noise import FEWEST
@@ -457,7 +458,7 @@ def _words(cohort: Cohort, options: FitOptions, row: Method) -> dict[str, str]:
 
 def resolve_drift(
     job: Job, base: Base, cohort: Cohort, moments: Moments
-) -> tuple[Drift, dict[str, Any]]:
+) -> tuple[Drift, DriftFile]:
     """Resolve the drift of a fit.
 
     `auto` is the closed form per channel. In mode `both` the trained shift and the signal that a
@@ -479,10 +480,8 @@ def resolve_drift(
     form = job.options.drift_form
     if text not in ESTIMATED:
         drift = _given(base, job.options, job.resolution)
-        return drift, {
-            **drift.to_dict(),
-            "source": "given" if drift.train or drift.infer else "none",
-        }
+        source = "given" if drift.train or drift.infer else "none"
+        return drift, DriftFile.model_validate({**drift.to_dict(), "source": source})
     t0 = int(base.schedule.timesteps(SAMPLING_STEPS)[0])
     a_t0 = float(base.schedule.a(t0))
 
@@ -504,13 +503,14 @@ def resolve_drift(
         part = _closed_form(estimate_of(positions)[0], mode or "infer", form)
         groups.append(Group(phrase, part.train, part.infer))
     drift = replace(whole, groups=tuple(groups))
-    return drift, {
+    entry = {
         **drift.to_dict(),
         "source": "auto",
         "t0": t0,
         "estimate": list(delta),
         "interval": list(map(list, interval)),
     }
+    return drift, DriftFile.model_validate(entry)
 
 
 def _given(base: Base, options: FitOptions, resolution: int) -> Drift:
