@@ -9,7 +9,7 @@ import logging
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from latentdrift.data.cohort import splits
 from latentdrift.data.cohort.cohort import check_free
 from latentdrift.data.images import image_readers
 from latentdrift.data.images.dicom.objects import OBJECTS
-from latentdrift.data.images.dicom.series import Series, group, slice_header
+from latentdrift.data.images.dicom.series import Series, SliceHeader, group, slice_header
 from latentdrift.data.images.image import ImageError, Plane
 from latentdrift.data.images.intensity import parse_window
 from latentdrift.data.importing import isolation
@@ -296,6 +296,12 @@ def _has_slices(path: Path) -> bool:
         return False
 
 
+def _answer(root: Path, leave_out: Sequence[str], name: str) -> dict[str, Any] | None:
+    """Header of a slice as JSON values, in a process of its own."""
+    header = slice_header(root, leave_out, name)
+    return None if header is None else header.to_dict()
+
+
 def _volumes(
     root: Path,
     files: list[str],
@@ -308,11 +314,11 @@ def _volumes(
     if options.position is None and not options.slab:
         return {}
     sizes = [(name, (root / name).stat().st_size) for name in files]
-    answers = isolation.each(partial(slice_header, root, leave_out), sizes, options.workers)
-    headers = [header for _, header in answers if isinstance(header, dict)]
+    answers = isolation.each(partial(_answer, root, leave_out), sizes, options.workers)
+    headers = [SliceHeader.from_dict(answer) for _, answer in answers if isinstance(answer, dict)]
     named = links.rows_of if links else {}
     volumes = {}
-    for series in group(sorted(headers, key=lambda header: str(header["name"]))):
+    for series in group(sorted(headers, key=lambda header: header.name)):
         names = [slice.name for slice in series.slices]
         volumes[next((name for name in names if name in named), names[0])] = series
     return volumes

@@ -3,6 +3,7 @@ as a NIfTI of them is."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from dicoms import saved
 
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.data.images.dicom.series import group, read_series, slice_header
+from latentdrift.data.images.dicom.series import SliceHeader, group, read_series, slice_header
 from latentdrift.data.images.formats.nifti import read_nifti
 from latentdrift.data.images.image import Image, ImageError, Plane
 from latentdrift.data.importing.importer import import_cohort
@@ -146,6 +147,15 @@ def test_echoes_scouts_and_other_patients_are_series_of_their_own(tmp_path: Path
             headers.append(slice_header(tmp_path / name, ("localizer",), file))
     found = group(header for header in headers if header)
     assert [len(series.slices) for series in found] == [6, 6, 6]
+
+
+def test_a_header_survives_the_way_to_another_process(tmp_path: Path) -> None:
+    for name in write_axial(tmp_path / "series"):
+        header = slice_header(tmp_path / "series", (), name)
+        assert header is not None
+        there = SliceHeader.from_dict(json.loads(json.dumps(header.to_dict())))
+        assert there == header and there.key == header.key
+        assert np.array_equal(there.slice().position, header.position)
 
 
 def imported(tmp_path: Path, **options: Any) -> Cohort:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,47 @@ class Series:
         return Grid(path, (first.rows, first.columns, len(self.places)), affine, oriented=True)
 
 
-def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class SliceHeader:
+    """Header values of a slice by which slices are grouped into volumes."""
+
+    name: str
+    """Name of the file below the folder of the series."""
+    same: tuple[str, ...]
+    """Values of SAME."""
+    position: tuple[float, ...]
+    """Image Position (Patient), mm."""
+    orientation: tuple[float, ...]
+    """Image Orientation (Patient)."""
+    spacing: tuple[float, ...]
+    """Pixel Spacing, mm."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, for another process."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> SliceHeader:
+        """Build a header from its JSON values."""
+        lists = {name: tuple(values) for name, values in stored.items() if name != "name"}
+        return cls(name=stored["name"], **lists)
+
+    @property
+    def key(self) -> tuple[str | float, ...]:
+        """Values that are equal in all slices of a volume."""
+        geometry = (*np.round(self.orientation, 3), *np.round(self.spacing, 4))
+        return (*self.same, *map(float, geometry))
+
+    def slice(self) -> Slice:
+        """The slice with its place in the patient."""
+        rows, columns = (int(self.same[SAME.index(name)]) for name in ("Rows", "Columns"))
+        position, orientation, spacing = map(
+            np.array, (self.position, self.orientation, self.spacing)
+        )
+        return Slice(self.name, position, orientation, spacing, rows, columns)
+
+
+def slice_header(root: Path, leave_out: Sequence[str], name: str) -> SliceHeader | None:
     """Read the header values of a file that `group` needs.
 
     Args:
@@ -137,7 +177,7 @@ def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, A
         name: Name of the file in `root`.
 
     Returns:
-        JSON values; None where the file is unreadable, excluded, or no slice with a position.
+        The header; None where the file is unreadable, excluded, or no slice with a position.
     """
     try:
         with open(root / name, "rb") as file, quiet():
@@ -145,40 +185,33 @@ def slice_header(root: Path, leave_out: Sequence[str], name: str) -> dict[str, A
                 return None
             dataset = pydicom.dcmread(root / name, force=True, stop_before_pixels=True)
             check_object(root / name, dataset, leave_out)
-            return _plain(name, dataset)
+            return _header_of(name, dataset)
     except (ImageError, *DAMAGE):
         return None  # why it cannot be taken is said when it is read
 
 
-def _plain(name: str, dataset: pydicom.Dataset) -> dict[str, Any] | None:
-    geometry = {
-        keyword: header.numbers(dataset, keyword, count) for keyword, count in GEOMETRY.items()
-    }
+def _header_of(name: str, dataset: pydicom.Dataset) -> SliceHeader | None:
+    geometry = [header.numbers(dataset, keyword, count) for keyword, count in GEOMETRY.items()]
     several = (header.number(dataset, "NumberOfFrames") or 1) > 1
     if several or header.text(dataset, "SeriesInstanceUID") is None:
         return None
-    plain = {keyword: values.tolist() for keyword, values in geometry.items() if values is not None}
-    if len(plain) < len(GEOMETRY) or min(plain["PixelSpacing"]) <= 0:
+    known = [tuple(values.tolist()) for values in geometry if values is not None]
+    if len(known) < len(GEOMETRY):
         return None
-    return {"name": name, "same": [str(header.find(dataset, keyword)) for keyword in SAME], **plain}
+    position, orientation, spacing = known
+    same = tuple(str(header.find(dataset, keyword)) for keyword in SAME)
+    return SliceHeader(name, same, position, orientation, spacing) if min(spacing) > 0 else None
 
 
-def group(headers: Iterable[Mapping[str, Any]]) -> list[Series]:
+def group(headers: Iterable[SliceHeader]) -> list[Series]:
     """Group slices into volumes by series and geometry; a single slice is no volume.
 
     Args:
         headers: From `slice_header`.
     """
-    together: dict[tuple[Any, ...], list[Slice]] = defaultdict(list)
+    together: dict[tuple[str | float, ...], list[Slice]] = defaultdict(list)
     for slice_header in headers:
-        position, orientation, spacing = (np.array(slice_header[keyword]) for keyword in GEOMETRY)
-        rows, columns = (
-            int(slice_header["same"][SAME.index(keyword)]) for keyword in ("Rows", "Columns")
-        )
-        key = (*slice_header["same"], *np.round(orientation, 3), *np.round(spacing, 4))
-        together[key].append(
-            Slice(slice_header["name"], position, orientation, spacing, rows, columns)
-        )
+        together[slice_header.key].append(slice_header.slice())
     volumes = [slices for slices in together.values() if len(slices) > 1]
     return [
         Series(
