@@ -94,3 +94,74 @@ def test_a_dry_run_of_a_fit_refuses_the_folders_that_the_fit_refuses(
     (tmp_path / "fit.json").write_text('{"steps": 1}')
     other = options.model_copy(update={"out": tmp_path})
     assert "holds a run with other settings: " in refused_alike("fit", other)
+
+
+COST = {
+    "method": "lora",
+    "steps": 400,
+    "seconds_per_step": 1.8,
+    "seconds": 720.0,
+    "extrapolated_from": None,
+    "memory_bytes": 5_400_000_000,
+    "memory_upper_bytes": 6_210_000_000,
+    "memory_parts_bytes": {"program": 600_000_000, "weights": 4_800_000_000, "average": 0},
+    "memory_free_bytes": 20_000_000_000,
+    "memory_of_what_is_trained": {"weights": 6_000_000},
+    "disk_bytes": 320_000_000,
+    "advice": None,
+}
+
+
+def test_the_cost_of_a_fit_has_units_for_people() -> None:
+    assert dry_run.readable("fit", COST) == {
+        "method": "lora",
+        "steps": 400,
+        "time": "about 12 min, 1.8 s a step",
+        "memory": "about 5.4 GB (program 600 MB, weights 4.8 GB)",
+        "memory at most": "6.2 GB",
+        "free memory": "20.0 GB",
+        "disk": "about 320 MB",
+    }
+    assert dry_run.readable("generate", {"seconds": 720.0}) == {"seconds": 720.0}
+
+
+def test_people_are_told_what_is_extrapolated_or_too_large() -> None:
+    tried = {"batch_size": 2, "resolution": 256}
+    shown = dry_run.readable("fit", {**COST, "extrapolated_from": tried, "advice": "too large"})
+    assert shown["time"].endswith("from steps of `batch_size=2` at `resolution=256`")
+    assert shown["too large"] == "too large"
+    none = dry_run.readable("fit", {**COST, "seconds": None, "seconds_per_step": None})
+    assert none["time"].startswith("not measured")
+
+
+def test_a_dry_run_of_a_fit_loads_no_weights_to_count_memory(
+    tiny_base_folder: Path,
+    tiny_cohort_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from latentdrift.adapt.training.planning.machine_memory import MachineMemory
+    from latentdrift.model import model_files
+
+    options = config.FitOptions(
+        cohort=tiny_cohort_folder,
+        base=str(tiny_base_folder),
+        out=tmp_path / "run",
+        device="cpu",
+        precision="fp32",
+        batch_size=2,
+        method="full",
+    )
+    monkeypatch.setattr(MachineMemory, "of", lambda device: MachineMemory(10**6, 10**6))
+    monkeypatch.setattr(
+        model_files,
+        "load_complete",
+        lambda kind, folder, variant, dtype, device: (
+            model_files._without_weights(kind, folder, dtype)
+            if device.type == "meta"
+            else pytest.fail("weights were loaded")
+        ),
+    )
+    told = dry_run.run("fit", options)
+    assert told["seconds"] is None and told["memory_bytes"] > 10**6
+    assert "the fit takes" in told["advice"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from latentdrift.cli.show import show
+import pytest
+
+from latentdrift.cli.show import duration, show, size
 
 
 def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
@@ -37,3 +39,19 @@ def test_findings_are_shown_as_their_sentences() -> None:
         "  the best delta is an end of the grid",
         "none: none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(900, "1 kB"), (320_400_000, "320 MB"), (5_432_000_000, "5.4 GB"), (0, "0 kB")],
+)
+def test_bytes_have_a_unit(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.123, "0.12 s"), (42, "42 s"), (720, "12 min"), (12_600, "3.5 h")],
+)
+def test_seconds_have_a_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

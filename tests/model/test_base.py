@@ -159,3 +159,42 @@ def test_a_long_prompt_is_cut_after_the_last_word_that_is_read(base: Base, words
     )  # a word of several tokens goes as a whole
     assert spelled.split() == ["brain"] * 73 and base.count(f"{spelled} xylophonist") > 75
     assert base.readable("x" * 300) == "x" * 300  # one word: `tokens` refuses it
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_without_weights_all_else_is_the_same(precision: str, tiny_base_folder: Path) -> None:
+    bases = [
+        Base.load(tiny_base_folder, device="cpu", precision=precision, weights=weights)
+        for weights in (True, False)
+    ]
+    assert [base.has_weights for base in bases] == [True, False]
+    shapes = []
+    for base in bases:
+        parts = (base.vae, base.network, *base.text_encoders.values())
+        assert not any(part.training for part in parts)
+        shapes.append(
+            [
+                (name, weight.shape, weight.dtype, weight.requires_grad)
+                for part in parts
+                for name, weight in part.named_parameters()
+            ]
+        )
+    assert shapes[0] == shapes[1]
+    one, other = bases
+    assert (one.hash, one.resolution, one.dtype) == (other.hash, other.resolution, other.dtype)
+    assert one.device == other.device
+    assert all(weight.device.type == "meta" for weight in other.network.parameters())
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_base_in_another_precision_is_that_of_its_files(
+    weights: bool, tiny_base_folder: Path
+) -> None:
+    base = Base.load(tiny_base_folder, device="cpu", precision="bf16", weights=weights)
+    exact = base.in_precision("fp32")
+    assert exact.has_weights is weights and exact.dtype == torch.float32
+    loaded = Base.load(tiny_base_folder, device="cpu", precision="fp32").network.state_dict()
+    assert all(weight.dtype == torch.float32 for weight in exact.network.parameters())
+    assert all(weight.dtype == torch.bfloat16 for weight in base.network.parameters())
+    if weights:
+        assert all(torch.equal(w, loaded[k]) for k, w in exact.network.state_dict().items())

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from latentdrift import config, preflight, record
+from latentdrift.cli.show import duration, size
 from latentdrift.service import (
     Result,
     check_demo_folder,
@@ -54,7 +55,7 @@ def import_(options: config.ImportOptions) -> Result:
 
 
 def fit(options: config.FitOptions) -> Result:
-    """Estimate a fit from a few real steps: parameters, time, memory and disk."""
+    """Estimate a fit: parameters, memory without taking it, time from a few real steps, disk."""
     from latentdrift.adapt.training.cost_estimate import plan
     from latentdrift.adapt.training.loop.distributed import Processes
     from latentdrift.data.cohort.cohort import Cohort
@@ -62,10 +63,54 @@ def fit(options: config.FitOptions) -> Result:
 
     Processes.join(options.device)  # before the base is put onto this process's device
     return plan(
-        Base.load(options.base, device=options.device, precision=options.precision),
+        Base.load(options.base, device=options.device, precision=options.precision, weights=False),
         Cohort.load(options.cohort),
         options,
         options.out,
+    )
+
+
+def readable(verb: str, result: Result) -> Result:
+    """Say the cost of a fit in units that people read; results of other verbs stay.
+
+    Args:
+        verb: Name of the verb.
+        result: JSON values of its dry run, in bytes and seconds.
+    """
+    if verb != "fit":
+        return result
+    facts = {
+        name: value
+        for name, value in result.items()
+        if name not in ("advice", "extrapolated_from", "seconds", "seconds_per_step")
+        and not name.startswith("memory_")
+        and not name.endswith("_bytes")
+    }
+    parts = ", ".join(
+        f"{name} {size(value)}" for name, value in result["memory_parts_bytes"].items() if value
+    )
+    return {
+        **facts,
+        "time": _time(result),
+        "memory": f"about {size(result['memory_bytes'])} ({parts})",
+        "memory at most": size(result["memory_upper_bytes"]),
+        "free memory": size(result["memory_free_bytes"]),
+        "disk": f"about {size(result['disk_bytes'])}",
+        **({"too large": result["advice"]} if result["advice"] else {}),
+    }
+
+
+def _time(result: Result) -> str:
+    """Time of a fit, in words."""
+    if result["seconds"] is None:
+        return "not measured: not even a smaller step fits into the free memory"
+    text = f"about {duration(result['seconds'])}, {duration(result['seconds_per_step'])} a step"
+    tried = result["extrapolated_from"]
+    if tried is None:
+        return text
+    return (
+        f"{text}; extrapolated from steps of `batch_size={tried['batch_size']}` at "
+        f"`resolution={tried['resolution']}`"
     )
 
 
@@ -149,9 +194,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
     each = _seconds_per_image(model, "", question.sampling)
     images = options.n * (deltas + (len(FINE) if trains else 0))
     fitting = (
-        cost_estimate.plan(model.base, cohort, question.fitting(0.0))["seconds"] * deltas
-        if trains
-        else 0.0
+        cost_estimate.seconds(model.base, cohort, question.fitting(0.0)) * deltas if trains else 0.0
     )
     return {
         "deltas": list(question.grid),
@@ -165,7 +208,7 @@ def drift_search(options: config.DriftSearchOptions) -> Result:
 
 def bench(options: config.BenchOptions) -> Result:
     """Estimate the work of a bench: fits, images and time."""
-    from latentdrift.adapt.training.cost_estimate import plan as cost
+    from latentdrift.adapt.training.cost_estimate import seconds as seconds_of_fit
     from latentdrift.adapt.training.records.run_folder import Run
     from latentdrift.evaluate.downstream.tstr import seconds_per_step
     from latentdrift.model.base import Base
@@ -189,7 +232,7 @@ def bench(options: config.BenchOptions) -> Result:
         alone = benchmark.fitting(same[0]).model_copy(
             update={"start": ()}
         )  # which may not be there yet, and costs no time
-        seconds += len(same) * cost(base, benchmark.cohort, alone)["seconds"]
+        seconds += len(same) * seconds_of_fit(base, benchmark.cohort, alone)
     if images and benchmark.table.editor:
         seconds += images * _seconds_per_visit(benchmark)
     elif isinstance(options, config.BenchDrawnOptions) and images:

@@ -134,7 +134,9 @@ def _run(arguments: Sequence[str]) -> int:
         _log(rank, as_json, verb)
         options = resolve(verb, given)
         if dry:
-            result = import_module("latentdrift.cli.dry_run").run(verb, options)
+            dry_run = import_module("latentdrift.cli.dry_run")
+            result = dry_run.run(verb, options)
+            result = result if as_json else dry_run.readable(verb, result)
         else:
             result = import_module("latentdrift.service").run(
                 verb, options, quiet=as_json or rank > 0

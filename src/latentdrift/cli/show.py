@@ -51,6 +51,21 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def size(count: int) -> str:
+    """Format a number of bytes, as `5.4 GB` or `320 MB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def duration(seconds: float) -> str:
+    """Format a time, as `0.4 s`, `12 min` or `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
 def sentence(error: Exception) -> str:
     """Describe an error in a sentence, with a remedy where one is known."""
     if isinstance(error, LatentDriftError):

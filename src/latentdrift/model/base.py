@@ -15,6 +15,7 @@ Notation, everywhere in this package:
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentdrift.errors import BaseModelError, InputError, OptionError, unknown
 from latentdrift.model import model_files
@@ -34,6 +35,9 @@ from latentdrift.model.families.family import Control, Family, TokenIds
 from latentdrift.model.schedule import Denoiser, Schedule
 
 __all__ = ["Base", "Denoiser", "Schedule"]
+
+META = torch.device("meta")
+"""Device of tensors that have a shape and no memory."""
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -73,7 +77,13 @@ class Base:
 
     @classmethod
     def load(
-        cls, name: str | Path, *, device: str = "auto", precision: str = "auto", fetch: bool = True
+        cls,
+        name: str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        fetch: bool = True,
+        weights: bool = True,
     ) -> Base:
         """Load a named base (a row of cards.yaml), a local diffusers folder, or a hub id.
 
@@ -83,6 +93,8 @@ class Base:
             precision: Fp32, bf16, fp16, or auto (bf16 where the machine is fast at it, else fp32).
             fetch: Download a hub id if need be; a name that a file gives, and no person, is not
                 fetched.
+            weights: Read the weights; without them the networks have shapes alone and take no
+                memory, for a plan.
 
         Raises:
             BaseModelError: The base is not there, not complete, not safetensors, or of a family
@@ -96,7 +108,7 @@ class Base:
         family = family_of(folder)
         variants = model_files.check(folder, family)
         schedule = family.read_schedule(folder)
-        parts = family.load(folder, variants, place, dtype)
+        parts = family.load(folder, variants, place if weights else META, dtype)
         return cls(
             name=str(name),
             hash=_identity(folder, family, variants, schedule),
@@ -110,6 +122,26 @@ class Base:
             device=place,
             dtype=dtype,
         )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the networks have weights; without, they are for a plan."""
+        return all(weight.device != META for weight in self.network.parameters())
+
+    def in_precision(self, precision: str) -> Base:
+        """The base as its files hold it, in another number format, with weights if it has them.
+
+        Args:
+            precision: A key of PRECISIONS.
+        """
+        if self.has_weights:
+            return Base.load(self.name, device=str(self.device), precision=precision, fetch=False)
+        dtype = PRECISIONS[precision]
+        parts = copy.deepcopy((self.vae, self.network, dict(self.text_encoders)))
+        vae, network, encoders = parts
+        for part in (vae, network, *encoders.values()):
+            nn.Module.to(part, dtype)
+        return replace(self, vae=vae, network=network, text_encoders=encoders, dtype=dtype)
 
     def take_over(self) -> Base:
         """Make the base that owns the networks from now on; this one and its copies are used up."""

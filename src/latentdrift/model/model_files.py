@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from latentdrift.errors import BaseModelError
 
 if TYPE_CHECKING:
+    import torch
+
     from latentdrift.model.families.family import Family
 
 
@@ -279,7 +281,9 @@ def sha256(path: Path, mtime_ns: int, size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_complete(kind: Any, folder: Path, variant: str | None, **options: Any) -> Any:
+def load_complete(
+    kind: Any, folder: Path, variant: str | None, dtype: torch.dtype, device: torch.device
+) -> Any:
     """Load a model with every one of its weights; a file that lacks some would otherwise leave them
     random.
 
@@ -287,14 +291,18 @@ def load_complete(kind: Any, folder: Path, variant: str | None, **options: Any) 
         kind: A class of diffusers or transformers.
         folder: Folder of the component.
         variant: Variant of its weights, None or "fp16".
-        options: Further arguments of `from_pretrained`.
+        dtype: Number format.
+        device: Device; on `meta` the model has shapes alone, and no weights are read.
 
     Raises:
         BaseModelError: The weights are damaged, incomplete or of another model.
     """
     from safetensors import SafetensorError
 
-    options |= {
+    if device.type == "meta":
+        return _without_weights(kind, folder, dtype)
+    options = {
+        "torch_dtype": dtype,
         "variant": variant,
         "use_safetensors": True,
         "local_files_only": True,
@@ -314,4 +322,25 @@ def load_complete(kind: Any, folder: Path, variant: str | None, **options: Any) 
             f"the weights in {folder} are incomplete: {len(missing)} tensors missing, the first "
             f"{missing[0]}"
         )
-    return model
+    return model.to(device)
+
+
+def _without_weights(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """A model of a folder's configuration, on the device `meta`.
+
+    Args:
+        kind: A class of diffusers, or one of transformers, which names the class of its
+            configuration.
+        folder: Folder of the component.
+        dtype: Number format.
+    """
+    import torch
+
+    configuration = getattr(kind, "config_class", None)
+    with torch.device("meta"):
+        model = (
+            kind(configuration.from_pretrained(folder))
+            if configuration
+            else kind.from_config(kind.load_config(folder))
+        )
+    return torch.nn.Module.to(model, dtype)

@@ -1,1 +1,1 @@
-"""Training: `train.py` is one fit from start to end, `cost_estimate.py` its time and memory."""
+"""Training: `train.py` is one fit from start to end, `cost_estimate.py` its cost beforehand."""

@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from latentdrift.adapt.training.batches import latent_cache
-from latentdrift.adapt.training.batches.batches import AT_A_TIME, HELD_OUT, Batch
-from latentdrift.adapt.training.loop import checkpoint, preview
+from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import Processes
 from latentdrift.adapt.training.loop.trainer import Trainer
-from latentdrift.adapt.training.optimization.losses import draw_times
+from latentdrift.adapt.training.planning.durations import Durations, measure, smaller
+from latentdrift.adapt.training.planning.fake_base import fake, tensors
+from latentdrift.adapt.training.planning.fit_trace import BegunFit, FitTrace, contexts, trace
+from latentdrift.adapt.training.planning.machine_memory import MachineMemory, program
+from latentdrift.adapt.training.planning.remedies import Remedy, advice, changes
 from latentdrift.adapt.training.records.run_folder import Run
-from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
-from latentdrift.adapt.training.setup.training_setup import IMAGE_INPUTS, Job, job, scheduled
-from latentdrift.adapt.training.setup.training_start import begin
+from latentdrift.adapt.training.setup.training_setup import Job, job, scheduled
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.model.base import Base
-from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.base import PRECISIONS, Base
 from latentdrift.model.drift import Drift
-from latentdrift.seeds import generator
 
-TIMED = 2  # times that a thing is done, the fastest of which counts; the first is slower
 FLOAT = 4  # bytes
-
-
-@dataclass(frozen=True)
-class Durations:
-    """Seconds that the parts of a fit take.
-
-    Attributes:
-        step: One optimiser step.
-        encoding: Latents of all images.
-        drawing: Images of prior preservation, of the drift's calibration and of previews.
-        watching: All measurements of the held-out loss.
-    """
-
-    step: float
-    encoding: float
-    drawing: float
-    watching: float
-
-    def total(self, steps: int) -> float:
-        """Seconds of a fit of so many steps."""
-        return self.encoding + self.drawing + self.watching + self.step * steps
 
 
 def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, images: int) -> int:
@@ -102,7 +77,7 @@ def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str,
     return {
         "weights": trained * FLOAT,
         "gradients": trained * FLOAT,
-        "optimizer": round(trained * todo.optimizer.state),
+        "optimizer": todo.optimizer.state_bytes(trained),
         "average": trained * FLOAT if todo.options.ema else 0,
     }
 
@@ -110,131 +85,217 @@ def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str,
 def plan(
     base: Base, cohort: Cohort, options: FitOptions, run_folder: Path | None = None
 ) -> dict[str, Any]:
-    """Estimate the cost of a fit from a few real steps on noise; nothing is written.
+    """Estimate the cost of a fit before it starts; nothing is written.
+
+    The memory is counted without being taken. The time is that of real steps on noise, of this fit
+    or, where its memory is not free, of a smaller one.
 
     Args:
-        base: The base; training steps change it, so do not use it afterwards.
+        base: The base, from `Base.load`, with weights or without. It is changed, so do not use it
+            afterwards.
         cohort: The cohort.
         options: Options of `fit`.
         run_folder: Folder of the run, which has to be free or hold this run; None: not checked.
 
     Returns:
         The answer of `latentdrift fit --dry-run`: numbers of images, parameters and steps, seconds,
-        bytes.
+        bytes. `seconds` are None where not even a small step can be tried.
+
+    Raises:
+        OptionError, CohortError: As `fit` raises them before work starts.
+    """
+    processes = Processes.join(options.device)
+    base = scheduled(base, options)
+    todo = job(base, cohort, options)
+    if run_folder is not None:
+        Run(run_folder).check(todo.settings)
+    processes.check(todo.options.batch_size)
+    if todo.options.start and not base.has_weights:
+        base = _with_weights(base)
+    own = _program(base)
+    fit = BegunFit.of(base, todo)
+    longest = _longest_prompt(fit)
+    needed = trace(fit, processes=processes.count, program=own)
+    machine = MachineMemory.of(base.device)
+    timed = _durations(fit, needed, processes, machine, len(cohort.rows()))
+    remedies = (
+        _remedies(base, cohort, options, processes, own)
+        if needed.memory.upper > machine.free
+        else []
+    )
+    return {
+        **_facts(fit, cohort, processes),
+        "longest_prompt": {
+            "text": longest,
+            "tokens": fit.base.count(longest),
+            "limit": fit.base.token_limit,
+        },
+        **_time(timed, todo),
+        "memory_bytes": needed.memory.total,
+        "memory_upper_bytes": needed.memory.upper,
+        "memory_parts_bytes": asdict(needed.memory),
+        "memory_free_bytes": machine.free,
+        "memory_of_what_is_trained": memory(fit.parameters, todo),
+        "disk_bytes": disk(fit.base, fit.parameters, todo, len(cohort.rows())),
+        "advice": advice(needed.memory, machine, remedies),
+    }
+
+
+def seconds(base: Base, cohort: Cohort, options: FitOptions) -> float:
+    """Estimate the seconds of a fit from a few real steps on noise.
+
+    Args:
+        base: The base with weights; training steps change it, so do not use it afterwards.
+        cohort: The cohort.
+        options: Options of `fit`.
 
     Raises:
         OptionError, CohortError: As `fit` raises them before work starts.
     """
     base = scheduled(base, options)
     todo = job(base, cohort, options)
-    if run_folder is not None:
-        Run(run_folder).check(todo.settings)
-    number = base.dtype
+    fit = BegunFit.of(base, todo)
+    todo.check_prompts(fit.base)
     images = len(cohort.rows())
-    options = todo.options
-    base, parameters = begin(base, todo)
-    longest = todo.check_prompts(base)
-    drift = Drift.of([0.1] * base.latent_channels)  # its cost does not depend on its values
-    processes = Processes.join(options.device)
-    processes.check(options.batch_size)
-    trainer = Trainer(base, parameters, _contexts(base, todo), drift, todo, number, processes)
-    durations = _durations(base, todo, trainer, images)
+    return _measured(fit, Processes.join(options.device), images).total(todo.options.steps)
+
+
+def _program(base: Base) -> int:
+    """Bytes of the interpreter and libraries, where they share the memory of the base's device."""
+    if base.device.type == "cuda":
+        return 0
+    loaded = sum(tensor.nbytes for tensor in tensors(base)) if base.has_weights else 0
+    return max(0, program() - loaded)
+
+
+def _facts(fit: BegunFit, cohort: Cohort, processes: Processes) -> dict[str, Any]:
+    """What a fit would do, as JSON values."""
+    todo = fit.todo
     return {
-        "method": options.method,
+        "method": todo.options.method,
         "what": todo.row.summary,
-        "trainable_parameters": sum(weight.numel() for weight in parameters.values()),
+        "trainable_parameters": fit.trained,
         "images": {"train": len(todo.train), "validation": len(todo.validation)},
         "resolution": todo.resolution,
-        "steps": options.steps,
+        "steps": todo.options.steps,
         "images_per_step": todo.images_per_step,
         "processes": processes.count,
-        "epochs": round(options.steps * todo.images_per_step / len(todo.train), 2),
+        "epochs": round(todo.options.steps * todo.images_per_step / len(todo.train), 2),
         "learning_rate": todo.rate,
         "precision": todo.settings["precision"],
-        "device": base.device.type,
+        "device": fit.base.device.type,
         "prompt": todo.train[0].caption,
-        "longest_prompt": {
-            "text": longest,
-            "tokens": base.count(longest),
-            "limit": base.token_limit,
-        },
-        "seconds_per_step": round(durations.step, 4),
-        "seconds": round(durations.total(options.steps), 1),
-        "memory_bytes": _peak_memory(base.device),
-        "memory_of_what_is_trained": memory(parameters, todo),
-        "disk_bytes": disk(base, parameters, todo, images),
     }
 
 
-def _durations(base: Base, todo: Job, trainer: Trainer, images: int) -> Durations:
-    """Seconds of the parts of a fit, measured on noise; `images` is their number in the cohort."""
-    options = todo.options
-    batch = _noise(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
-    step = _seconds(lambda: trainer.update(batch))
-    pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
-    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
-    drawing = (
-        prior_preservation.seconds(base, todo)
-        + drift_calibration.seconds(base, todo)
-        + preview.seconds(base, todo)
+def _time(timed: tuple[Durations, Job] | None, todo: Job) -> dict[str, Any]:
+    """Seconds, and the smaller fit that they were extrapolated from, as JSON values."""
+    if timed is None:
+        return {"seconds_per_step": None, "seconds": None, "extrapolated_from": None}
+    durations, tried = timed
+    return {
+        "seconds_per_step": round(durations.step, 4),
+        "seconds": round(durations.total(todo.options.steps), 1),
+        "extrapolated_from": None
+        if tried is todo
+        else {"batch_size": tried.options.batch_size, "resolution": tried.resolution},
+    }
+
+
+def _longest_prompt(fit: BegunFit) -> str:
+    """The longest prompt, which fits the text encoder.
+
+    Raises:
+        OptionError: It does not.
+    """
+    if fit.base.has_weights:
+        return fit.todo.check_prompts(fit.base)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        base, _ = fake(fit.base, fit.parameters)
+        return fit.todo.check_prompts(base)
+
+
+def _durations(
+    fit: BegunFit,
+    needed: FitTrace,
+    processes: Processes,
+    machine: MachineMemory,
+    images: int,
+) -> tuple[Durations, Job] | None:
+    """Durations of a fit, and the fit that was measured: the largest whose memory is free.
+
+    Args:
+        fit: The fit.
+        needed: Its memory and operations.
+        processes: Processes that share the work.
+        machine: Memory of this machine.
+        images: Number of images in the cohort.
+    """
+    counted = needed
+    for todo in (fit.todo, *smaller(fit.todo, fit.base, processes.count)):
+        tried = replace(fit, todo=todo)
+        if todo is not fit.todo:
+            own = needed.memory.program
+            counted = trace(tried, processes=processes.count, program=own)
+        if counted.memory.upper <= machine.free:
+            durations = _measured(tried, processes, images)
+            return durations.extrapolated(counted.operations, needed.operations), todo
+    return None
+
+
+def _measured(fit: BegunFit, processes: Processes, images: int) -> Durations:
+    """Durations of a fit from real steps; without weights, they are loaded for it."""
+    if not fit.base.has_weights:
+        fit = BegunFit.of(_with_weights(replace(fit.base, dtype=fit.dtype)), fit.todo)
+    drift = Drift.of([0.1] * fit.base.latent_channels)  # its cost does not depend on its values
+    trainer = Trainer(
+        fit.base,
+        fit.parameters,
+        contexts(fit.base, fit.todo),
+        drift,
+        fit.todo,
+        fit.dtype,
+        processes,
     )
-    watching = 0.0
-    if todo.validation:
-        watches = options.steps // options.checkpoint_every + 1
-        held_out = _noise(base, todo, AT_A_TIME)
-        seconds = _seconds(lambda: trainer.watch([held_out]), once=True)
-        watching = watches * seconds * HELD_OUT / AT_A_TIME
-    return Durations(step, encoding, drawing, watching)
+    return measure(fit.base, fit.todo, trainer, images)
 
 
-def _contexts(base: Base, todo: Job) -> Callable[[Sequence[str]], Conditioning]:
-    if todo.reads:
-        return latent_cache.live_contexts(base, todo.prompts)
-    context = base.embed([todo.train[0].caption])
-    return lambda prompts: context.expand(len(prompts))
+def _with_weights(base: Base) -> Base:
+    """The base as its files hold it, with the schedule of this one."""
+    loaded = Base.load(base.name, device=str(base.device), precision=_precision(base), fetch=False)
+    return replace(loaded, schedule=base.schedule)
 
 
-def _noise(base: Base, todo: Job, count: int) -> Batch:
-    """A batch of so many images."""
-    source = generator(0, "plan")
-    size = base.latent_size(todo.resolution)
-    x0, eps = torch.randn((2, count, base.latent_channels, size, size), generator=source)
-    captions = (todo.train[0].caption,) * count
-    beside = (
-        torch.zeros(count, *IMAGE_INPUTS[todo.row.image_input].shape(base, todo.resolution))
-        if todo.row.image_input
-        else None
+def _without_weights(base: Base, precision: str) -> Base:
+    """The base in a number format, without weights and with the schedule of this one."""
+    outline = Base.load(
+        base.name, device=str(base.device), precision=precision, fetch=False, weights=False
     )
-    return Batch(
-        x0,
-        eps,
-        draw_times(count, len(base.schedule.alpha_bar), source),
-        captions,
-        captions,
-        beside=beside,
-    )
+    return replace(outline, schedule=base.schedule)
 
 
-def _seconds(work: Callable[[], Any], *, once: bool = False) -> float:
-    """Wall time of `work`, which waits for its own result; once: without warming up."""
-    times = []
-    for _ in range(1 if once else TIMED):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+def _precision(base: Base) -> str:
+    """Key of PRECISIONS of a base's number format."""
+    return next(name for name, dtype in PRECISIONS.items() if dtype == base.dtype)
 
 
-def _peak_memory(device: torch.device) -> int | None:
-    """Bytes that this process has taken at most, on the graphics card if that is where it computes;
-    None where unknown."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    import resource
+def _remedies(
+    base: Base, cohort: Cohort, options: FitOptions, processes: Processes, own: int
+) -> list[Remedy]:
+    """Changed options of a fit that take less memory, and what they take.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (
-        peak if sys.platform == "darwin" else peak * 1024
-    )  # macOS counts bytes, Linux KiB (getrusage(2))
+    Args:
+        base: The base, which is not changed.
+        cohort: The cohort.
+        options: Options of the fit that takes too much.
+        processes: Processes that share the work.
+        own: Bytes of the interpreter and libraries.
+    """
+    remedies = []
+    for change in changes(options, _precision(base), processes.count):
+        changed = options.model_copy(update={**change, "start": ()})
+        outline = _without_weights(base, str(change.get("precision", _precision(base))))
+        fit = BegunFit.of(outline, job(outline, cohort, changed))
+        needed = trace(fit, processes=processes.count, program=own)
+        remedies.append(Remedy(change, needed.memory))
+    return remedies

@@ -160,7 +160,8 @@ class Family(ABC):
         Args:
             folder: Folder of the base.
             variants: Component -> variant of its weights, None or "fp16".
-            device: Device of the components.
+            device: Device of the components; on `meta` they have shapes alone, and no weights are
+                read.
             dtype: Number format of the components.
 
         Raises:

@@ -72,17 +72,17 @@ class StableDiffusion(Family):
         from transformers.utils import logging as progress
 
         progress.disable_progress_bar()  # a bar per component, in milliseconds
-        vae = _load_autoencoder(folder, variants["vae"], dtype)
+        vae = _load_autoencoder(folder, variants["vae"], dtype, device)
         unet = model_files.load_complete(
-            diffusers.UNet2DConditionModel, folder / UNET, variants[UNET], torch_dtype=dtype
+            diffusers.UNet2DConditionModel, folder / UNET, variants[UNET], dtype, device
         )
         text_encoder = model_files.load_complete(
-            CLIPTextModel, folder / TEXT_ENCODER, variants[TEXT_ENCODER], dtype=dtype
+            CLIPTextModel, folder / TEXT_ENCODER, variants[TEXT_ENCODER], dtype, device
         )
         tokenizer = _load_tokenizer(folder / TOKENIZER, text_encoder.config.vocab_size)
         _check_fit(folder, vae, unet, text_encoder)
         for part in (vae, text_encoder, unet):
-            part.requires_grad_(False).eval().to(device)
+            part.requires_grad_(False).eval()
         return Components(vae, unet, {TEXT_ENCODER: text_encoder}, {TOKENIZER: tokenizer})
 
     def load_component(self, folder: Path, component: str, dtype: torch.dtype) -> Any:
@@ -342,14 +342,16 @@ def _is_not_about_torchvision(record: logging.LogRecord) -> bool:
     return "requires torchvision" not in record.getMessage()
 
 
-def _load_autoencoder(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:
+def _load_autoencoder(
+    folder: Path, variant: str | None, dtype: torch.dtype, device: torch.device
+) -> Any:
     import diffusers
 
     kind = getattr(diffusers, _autoencoder_class(folder))
-    vae = model_files.load_complete(kind, folder / "vae", variant, torch_dtype=dtype)
+    vae = model_files.load_complete(kind, folder / "vae", variant, dtype, device)
     if dtype == torch.float16 and vae.config.get("force_upcast", False):
         # the autoencoders of Stable Diffusion overflow in fp16
-        vae = model_files.load_complete(kind, folder / "vae", variant, torch_dtype=torch.float32)
+        vae = model_files.load_complete(kind, folder / "vae", variant, torch.float32, device)
     return vae
 
 

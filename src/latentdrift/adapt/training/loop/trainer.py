@@ -122,6 +122,27 @@ class Trainer:
         Returns:
             Loss before the step, gradient norm and learning rate.
         """
+        loss, norm = self.gradients(batch)
+        outcome = Outcome(loss.item(), norm.item(), self.rates(self.done))
+        if outcome.finite:
+            self.optimizer.param_groups[0]["lr"] = outcome.rate
+            with _whole():
+                self.optimizer.step()
+                if self.average:
+                    self.average.follow(self.done)
+                self.done += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        return outcome
+
+    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Compute the clipped gradient of the mean loss of a batch, for the optimiser.
+
+        Args:
+            batch: Batch of all processes, equal in each of them.
+
+        Returns:
+            The loss, and the norm of its gradient before it is clipped.
+        """
         # The gradient of a mean over a latent underflows in fp16; that of the sum does not. The
         # weights are float32.
         scale = batch.x0[0].numel() if self.number == torch.float16 else 1
@@ -140,17 +161,7 @@ class Trainer:
                 weight.grad.div_(scale)
         self.processes.add([loss])
         self.processes.add_gradients(list(self.parameters.values()))
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_NORM)
-        outcome = Outcome(loss.item(), norm.item(), self.rates(self.done))
-        if outcome.finite:
-            self.optimizer.param_groups[0]["lr"] = outcome.rate
-            with _whole():
-                self.optimizer.step()
-                if self.average:
-                    self.average.follow(self.done)
-                self.done += 1
-        self.optimizer.zero_grad(set_to_none=True)
-        return outcome
+        return loss, torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_NORM)
 
     def _parts(self, batch: Batch) -> list[Batch]:
         """Parts of a batch that go through this process's network one after another."""

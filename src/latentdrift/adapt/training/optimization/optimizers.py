@@ -38,6 +38,10 @@ class Optimizer:
     package: str | None = None
     """Package that the optimiser needs."""
 
+    def state_bytes(self, trained: int) -> int:
+        """Bytes that it keeps for so many trained weights."""
+        return round(trained * self.state)
+
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "adamw": Optimizer("AdamW (Loshchilov & Hutter 2019)", _adamw, state=8),

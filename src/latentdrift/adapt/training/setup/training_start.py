@@ -33,7 +33,7 @@ def begin(base: Base, job: Job) -> tuple[Base, dict[str, torch.nn.Parameter]]:
     """
     begun = base
     if job.row.exact and base.dtype != torch.float32:
-        exact = Base.load(base.name, device=str(base.device), precision="fp32", fetch=False)
+        exact = base.in_precision("fp32")
         encoders = exact.text_encoders if job.options.train_text_encoder else base.text_encoders
         begun = replace(exact, vae=base.vae, text_encoders=encoders, schedule=base.schedule)
     if job.options.start:

@@ -1,0 +1,133 @@
+"""Time of a fit, from real steps on noise: its own, or smaller ones that are extrapolated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.batches import AT_A_TIME, HELD_OUT
+from latentdrift.adapt.training.loop import preview
+from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.planning.fit_trace import Operations, noise_batch
+from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
+from latentdrift.adapt.training.setup.training_setup import Job
+from latentdrift.model.base import Base
+
+TIMED = 2  # times that a thing is done, the fastest of which counts; the first is slower
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Seconds that the parts of a fit take.
+
+    Attributes:
+        gradients: Gradients of one optimiser step.
+        update: The rest of a step: the weights, and their average.
+        encoding: Latents of all images.
+        drawing: Images of prior preservation, of the drift's calibration and of previews.
+        watching: All measurements of the held-out loss.
+    """
+
+    gradients: float
+    update: float
+    encoding: float
+    drawing: float
+    watching: float
+
+    @property
+    def step(self) -> float:
+        """Seconds of one optimiser step."""
+        return self.gradients + self.update
+
+    def total(self, steps: int) -> float:
+        """Seconds of a fit of so many steps."""
+        return self.encoding + self.drawing + self.watching + self.step * steps
+
+    def extrapolated(self, small: Operations, large: Operations) -> Durations:
+        """Durations of a larger fit, each in proportion to its floating-point operations.
+
+        The update of the weights does not depend on the images.
+
+        Args:
+            small: Operations of the fit that was measured.
+            large: Operations of the larger fit.
+        """
+        network = large.watching / small.watching
+        return Durations(
+            gradients=self.gradients * large.step / small.step,
+            update=self.update,
+            encoding=self.encoding * large.encoding / small.encoding,
+            drawing=self.drawing * network,
+            watching=self.watching * network,
+        )
+
+
+def measure(base: Base, todo: Job, trainer: Trainer, images: int) -> Durations:
+    """Measure the parts of a fit on noise.
+
+    Args:
+        base: The base in training.
+        todo: The resolved fit.
+        trainer: Makes its steps; they change the base.
+        images: Number of images in the cohort.
+    """
+    options = todo.options
+    batch = noise_batch(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
+    gradients = _seconds(lambda: trainer.gradients(batch))
+    trainer.optimizer.zero_grad(set_to_none=True)
+    step = _seconds(lambda: trainer.update(batch))
+    pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
+    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
+    drawing = (
+        prior_preservation.seconds(base, todo)
+        + drift_calibration.seconds(base, todo)
+        + preview.seconds(base, todo)
+    )
+    watching = 0.0
+    if todo.validation:
+        watches = options.steps // options.checkpoint_every + 1
+        held_out = noise_batch(base, todo, AT_A_TIME)
+        seconds = _seconds(lambda: trainer.watch([held_out]), once=True)
+        watching = watches * seconds * HELD_OUT / AT_A_TIME
+    return Durations(gradients, max(0.0, step - gradients), encoding, drawing, watching)
+
+
+def smaller(todo: Job, base: Base, processes: int = 1) -> list[Job]:
+    """Fits whose steps take less memory, the largest first: fewer images, then fewer pixels, too.
+
+    Args:
+        todo: The fit.
+        base: Its base, which says what resolutions fit.
+        processes: Number of processes that share a batch.
+    """
+
+    def of(batch_size: int, resolution: int) -> Job:
+        options = todo.options.model_copy(update={"batch_size": batch_size, "accumulate": 1})
+        return replace(todo, options=options, resolution=resolution)
+
+    fits = []
+    share = todo.options.batch_size // processes
+    while share > 1:
+        share //= 2
+        fits.append(of(share * processes, todo.resolution))
+    least = base.factor * base.family.latent_multiple(base)
+    resolution = todo.resolution // 2
+    while resolution >= least and resolution % least == 0:
+        fits.append(of(processes, resolution))
+        resolution //= 2
+    return fits
+
+
+def _seconds(work: Callable[[], Any], *, once: bool = False) -> float:
+    """Wall time of `work`, which waits for its own result; once: without warming up."""
+    times = []
+    for _ in range(1 if once else TIMED):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
