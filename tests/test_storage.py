@@ -71,6 +71,15 @@ def test_text_is_utf8_with_its_own_line_ends(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_bytes() == "Größe\r\n1\n".encode()
 
 
+def test_results_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with pytest.raises(ValueError, match="JSON"):
+        storage.write_json(path, {"delta": float("nan")})
+    assert not path.exists()
+    storage.write_json(path, {"what": "Fréchet"})
+    assert path.read_bytes() == '{\n "what": "Fréchet"\n}\n'.encode()
+
+
 @pytest.mark.parametrize("old", [".a.json.writing", ".a.json.partial", ".a.partial.json"])
 def test_leftovers_of_version_0_1_go_with_the_next_write(tmp_path: Path, old: str) -> None:
     (tmp_path / old).write_text("half")

@@ -94,6 +94,16 @@ def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
     write_bytes(path, text.encode(), mode=mode)
 
 
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON as a file of results, whole or not at all.
+
+    Args:
+        path: The file. Its folder is made.
+        content: JSON values without NaN.
+    """
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
 def write_bytes(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write bytes whole or not at all.
 

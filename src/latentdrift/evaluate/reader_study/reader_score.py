@@ -17,7 +17,7 @@ from latentdrift.evaluate.reader_study.reader_study import COLUMNS, KINDS, Study
 from latentdrift.evaluate.statistics.bootstrap import interval, proportion_interval
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
 from latentdrift.resampling import Resampling
-from latentdrift.storage import write_text
+from latentdrift.storage import write_json
 
 Answers = Mapping[int, str]
 """Item -> answer of one reader, a row of KINDS."""
@@ -188,7 +188,7 @@ def score_files(key: StudyKey, files: Sequence[Path], resampling: Resampling) ->
 
 def write_score(out: Path, result: StudyScore) -> None:
     """Write the scores as JSON, whole or not at all."""
-    write_text(out, json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
+    write_json(out, result.to_dict())
 
 
 def score_reader(name: str, answers: Answers, key: StudyKey, resampling: Resampling) -> ReaderScore:

@@ -29,8 +29,8 @@ from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 from latentdrift.seeds import generator
+from latentdrift.storage import write_json
 from latentdrift.study.drift.conditioning import CohortConditioning
-from latentdrift.study.drift.drift_report import write_json
 
 AT_A_TIME = 8  # draws that go through the network together
 MEMBER = "#d1603d"

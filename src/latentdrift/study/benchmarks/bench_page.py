@@ -14,7 +14,7 @@ from latentdrift.data.images.image_writers import SYNTHETIC
 from latentdrift.display import html_report
 from latentdrift.display.html_report import markdown
 from latentdrift.sample.generate import SamplingOptions
-from latentdrift.storage import write_text, written
+from latentdrift.storage import write_json, write_text, written
 from latentdrift.study.benchmarks.aggregation import (
     RealSummary,
     VariantSummary,
@@ -26,7 +26,6 @@ from latentdrift.study.benchmarks.aggregation import (
 from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.sensitivity import FEW, answers, figure
 from latentdrift.study.benchmarks.variant_result import VariantResult
-from latentdrift.study.drift.drift_report import write_json
 from latentdrift.study.drift.search import load_fit
 from latentdrift.study.model_images import prompts_of_split
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from latentdrift.display import html_report
-from latentdrift.storage import write_text
+from latentdrift.storage import write_json
 from latentdrift.study.drift.estimate import ChannelDrift, Estimate, MeasuredCopySlope
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
 from latentdrift.study.drift.search import SearchResult, Stage
@@ -30,18 +29,6 @@ CURVES = (
     "Dotted: the chosen delta. By the first plot, it is the delta nearest to {anchor} whose "
     "interval overlaps that of the lowest distance."
 )
-
-
-def write_json(path: Path, results: Mapping[str, Any]) -> None:
-    """Write results as the JSON file that `fit` takes as `drift`, whole or not at all.
-
-    Args:
-        path: File to write.
-        results: JSON values without NaN.
-    """
-    path.with_suffix(".partial").unlink(missing_ok=True)  # of a run that version 0.1 was killed in
-    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
 
 
 def write_search(out: Path, result: SearchResult) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from latentdrift.display import html_report
 from latentdrift.display.html_report import DASH, markdown
 from latentdrift.evaluate.statistics.results import EditMean
-from latentdrift.storage import write_text
-from latentdrift.study.drift.drift_report import write_json
+from latentdrift.storage import write_json, write_text
 from latentdrift.study.editors import round_trip
 from latentdrift.study.editors.editor_benchmark import (
     BASELINES,
