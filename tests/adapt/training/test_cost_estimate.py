@@ -82,7 +82,7 @@ def test_a_fit_that_is_too_large_is_timed_by_a_smaller_one(
     assert small["memory_parts_bytes"] == large["memory_parts_bytes"]
     assert small["extrapolated_from"] == {"batch_size": 6, "resolution": large["resolution"]}
     assert small["seconds_per_step"] > 0
-    assert "`batch_size=1` with `accumulate=24`" in small["advice"]
+    assert "`batch_size=1` and `accumulate=24`" in small["advice"]
 
 
 def test_where_no_step_fits_there_is_no_time(

@@ -63,3 +63,9 @@ def test_where_nothing_fits_the_least_is_named() -> None:
     sentence = advice(memory(15), MACHINE, remedies)
     assert sentence and "the least is `gradient_checkpointing` (13.0 GB)" in sentence
     assert "smaller `resolution`" in str(advice(memory(15), MACHINE, []))
+
+
+def test_options_of_one_remedy_are_joined() -> None:
+    change = {"batch_size": 1, "accumulate": 8, "gradient_checkpointing": True}
+    text = Remedy(change, memory(2)).text
+    assert text == "`batch_size=1` and `accumulate=8` and `gradient_checkpointing` (2.0 GB)"

@@ -30,7 +30,7 @@ class Remedy:
     @property
     def text(self) -> str:
         """The options and the memory, in words."""
-        options = " with ".join(
+        options = " and ".join(
             f"`{name}`" if value is True else f"`{name}={value}`"
             for name, value in self.change.items()
         )
