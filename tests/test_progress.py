@@ -121,3 +121,12 @@ def test_a_terminal_has_bars_with_the_time_left() -> None:
     (task,) = bars.progress.tasks
     assert task.completed == 2 and task.fields["note"] == "loss 0.5"
     assert task.fields["left"].endswith("s left")
+
+
+def test_repeated_work_has_one_bar_in_a_terminal() -> None:
+    bars = progress.TerminalBars(transient=True)
+    bars.add("previews")(4, 4)
+    bars.add("steps")(1, 9)
+    bars.add("previews")(1, 16)
+    shown = {task.description: task.completed for task in bars.progress.tasks}
+    assert shown == {"steps": 1, "previews": 1} and len(bars.progress.tasks) == 2

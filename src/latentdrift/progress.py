@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from latentdrift.display.notebook import is_notebook
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
     from tqdm.std import tqdm
 
 FIRST_LINE = 10.0
@@ -35,7 +36,8 @@ class Bars(Protocol):
         """Add a bar for work that begins now.
 
         Args:
-            label: Name of the work.
+            label: Name of the work. Work that is repeated under one label has one bar in a
+                terminal.
             done: Items that were done before; the estimate leaves them out.
             at_once: Whether it shows before its first update.
         """
@@ -131,15 +133,20 @@ class TerminalBars:
             console=Console(stderr=True),
             transient=transient,
         )
+        self.tasks: dict[str, TaskID] = {}
         self.start = self.progress.start
         self.stop = self.progress.stop
 
     def add(self, label: str, *, done: int = 0, at_once: bool = True) -> Update:
         """Add a bar."""
         pace = Pace(done)
+        earlier = self.tasks.get(label)
+        if earlier is not None:
+            self.progress.remove_task(earlier)
         task = self.progress.add_task(
             label, total=None, completed=done, visible=at_once, note="", left=""
         )
+        self.tasks[label] = task
 
         def update(done: int, total: int, note: str = "") -> None:
             seconds = pace.left(done, total)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from latentdrift import config, preflight, record
 from latentdrift.adapt.training.loop import distributed_ranks
 from latentdrift.errors import InputError, OptionError
-from latentdrift.progress import bar
+from latentdrift.progress import ProgressCallback, bar
 from latentdrift.storage import held
 from latentdrift.verbs import find, load, name_of
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
-"""Result of a verb as JSON values, which `--json` prints."""
+"""Result of a verb as JSON values, which the option `json` prints."""
 DEMO = "made-by-demo.txt"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
@@ -1027,7 +1027,14 @@ def _prepare_demo_folder(out: Path) -> None:
 
 
 def _preview(
-    base: Any, drift: Any, statistics: Any, texts: list[str], image_inputs: Any, *, seed: int
+    base: Any,
+    drift: Any,
+    statistics: Any,
+    texts: list[str],
+    image_inputs: Any,
+    report: ProgressCallback,
+    *,
+    seed: int,
 ) -> Any:
     """Pictures [N, H, W, 3] uint8 of a network in training."""
     import numpy as np
@@ -1039,9 +1046,11 @@ def _preview(
     beside = None if image_inputs is None else {i: [part] for i, part in enumerate(image_inputs)}
     sampling = replace(PREVIEW, seed=seed)
     pictures = draw(base, drift, dict(enumerate(texts)), sampling, statistics, beside)
-    pixels_by_index = {
-        index: from_unit(picture, (0.0, 255.0), np.uint8) for index, picture in pictures
-    }
+    report(0, len(texts))
+    pixels_by_index = {}
+    for index, picture in pictures:
+        pixels_by_index[index] = from_unit(picture, (0.0, 255.0), np.uint8)
+        report(len(pixels_by_index), len(texts))
     return np.stack([pixels_by_index[index] for index in range(len(texts))])
 
 

@@ -101,6 +101,7 @@ COST = {
     "steps": 400,
     "seconds_per_step": 1.8,
     "seconds": 720.0,
+    "seconds_parts": {"encoding": 3.0, "class images": 0.0, "steps": 717.0},
     "extrapolated_from": None,
     "memory_bytes": 5_400_000_000,
     "memory_upper_bytes": 6_210_000_000,
@@ -116,7 +117,7 @@ def test_the_cost_of_a_fit_has_units_for_people() -> None:
     assert dry_run.readable("fit", COST) == {
         "method": "lora",
         "steps": 400,
-        "time": "about 12 min, 1.8 s a step",
+        "time": "about 12 min (encoding 3 s, steps 12 min), 1.8 s a step",
         "memory": "about 5.4 GB (program 600 MB, weights 4.8 GB)",
         "memory at most": "6.2 GB",
         "free memory": "20.0 GB",

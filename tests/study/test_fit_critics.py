@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from phantoms import brains
 
-from latentdrift.evaluate.images.controls import ruined
+from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.study.fit_critics import ADVICE, FitCritics
 
@@ -63,3 +63,12 @@ def test_too_few_images_are_grey() -> None:
 def test_one_picture_is_grey(judge: FitCritics) -> None:
     said = judge(np.zeros((1, SIZE, SIZE, 3), np.uint8))
     assert said.colour == "grey" and "3 different synthetic images" in said.sentence
+
+
+def test_the_training_of_critics_reports_its_progress_once() -> None:
+    seen: list[tuple[int, int]] = []
+    judge = critics({"train": brains(0, 24, SIZE), "validation": brains(100, 24, SIZE)})
+    for _ in range(2):  # the second call finds the critics of the first
+        judge(as_drawn(brains(50, 3, SIZE).images), lambda done, total: seen.append((done, total)))
+    total = 2 * len(CONTROLS)
+    assert seen == [(done, total) for done in range(1, total + 1)]

@@ -82,7 +82,8 @@ def readable(verb: str, result: Result) -> Result:
     facts = {
         name: value
         for name, value in result.items()
-        if name not in ("advice", "extrapolated_from", "seconds", "seconds_per_step")
+        if name not in ("advice", "extrapolated_from")
+        and not name.startswith("seconds")
         and not name.startswith("memory_")
         and not name.endswith("_bytes")
     }
@@ -104,7 +105,15 @@ def _time(result: Result) -> str:
     """Time of a fit, in words."""
     if result["seconds"] is None:
         return "not measured: not even a smaller step fits into the free memory"
-    text = f"about {duration(result['seconds'])}, {duration(result['seconds_per_step'])} a step"
+    parts = ", ".join(
+        f"{name} {duration(seconds)}"
+        for name, seconds in result["seconds_parts"].items()
+        if seconds
+    )
+    text = (
+        f"about {duration(result['seconds'])} ({parts}), "
+        f"{duration(result['seconds_per_step'])} a step"
+    )
     tried = result["extrapolated_from"]
     if tried is None:
         return text

@@ -50,7 +50,7 @@ def choices(name: str, field: FieldInfo) -> tuple[str, ...]:
         field: Its field in the option model.
     """
     if name == "preset":
-        return tuple(PRESETS) if "PRESETS" in str(field.description) else ()
+        return tuple(PRESETS) if all(row in str(field.description) for row in PRESETS) else ()
     if name in NAMES and not is_switch(field):
         return NAMES[name].known
     literals: list[str] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
@@ -15,6 +13,7 @@ from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
+from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
@@ -28,7 +27,7 @@ class FitCritics:
     """Judges pictures of a fit: critics learn from the training split and are tried on the
     validation split.
 
-    They are learned when the first pictures come. Without a validation split of enough patients
+    They are trained when the first pictures come. Without a validation split of enough patients
     they are tried on the training split, cross-fitted by patient.
 
     Args:
@@ -41,18 +40,22 @@ class FitCritics:
         self.cohort = cohort
         self.size = size
         self.seed = seed
+        self._critics: Judge | str | None = None
 
-    @cached_property
-    def critics(self) -> Judge | str:
-        """Critics of anatomy, trained on the first call, or the reason why there are none."""
+    def _train(self, report: ProgressCallback | None) -> Judge | str:
+        """Train critics of anatomy; the reason, where there are none.
+
+        Args:
+            report: Called with (done, all) of the sets of ruined images; None: not called.
+        """
         pocket = Base.load("pocket", device="cpu", precision="fp32")
         spaces = load_features(["pocket"], pocket=pocket.features, pocket_maps=pocket.feature_maps)
         train = self._images("train")
         held_out = self._images("validation") if len(self.cohort.rows("validation")) else train
         resampling = Resampling(seed=self.seed)
-        judge = judge_of(held_out, train, spaces["pocket"], resampling)
+        judge = judge_of(held_out, train, spaces["pocket"], resampling, report)
         if isinstance(judge, str) and held_out is not train:
-            return judge_of(train, None, spaces["pocket"], resampling)
+            return judge_of(train, None, spaces["pocket"], resampling, report)
         return judge
 
     def _images(self, split: str) -> EvaluationImages:
@@ -61,12 +64,21 @@ class FitCritics:
             part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split))
         )
 
-    def __call__(self, pictures: np.ndarray) -> PreviewVerdict:
-        """Judge images [N, H, W, 3] uint8 by the critics."""
-        if isinstance(self.critics, str):
-            return PreviewVerdict(colour="grey", sentence=self.critics, pictures=len(pictures))
-        views = self.critics.views(EvaluationImages(pictures / np.float32(255)))
-        colour, sentence = anatomy_light(self.critics(views))
+    def __call__(
+        self, pictures: np.ndarray, report: ProgressCallback | None = None
+    ) -> PreviewVerdict:
+        """Judge images by the critics.
+
+        Args:
+            pictures: Images [N, H, W, 3] uint8.
+            report: Called with (done, all) while the critics are trained; None: not called.
+        """
+        if self._critics is None:
+            self._critics = self._train(report)
+        if isinstance(self._critics, str):
+            return PreviewVerdict(colour="grey", sentence=self._critics, pictures=len(pictures))
+        views = self._critics.views(EvaluationImages(pictures / np.float32(255)))
+        colour, sentence = anatomy_light(self._critics(views))
         if colour == "red":
             sentence = f"{sentence} {ADVICE}"
         return PreviewVerdict(colour=colour, sentence=sentence, pictures=len(pictures))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import shutil
@@ -25,6 +26,7 @@ from latentdrift.adapt.training.batches.batches import Batches
 from latentdrift.adapt.training.cost_estimate import plan
 from latentdrift.adapt.training.loop.preview import LAST_PICTURES, PICTURES
 from latentdrift.adapt.training.loop.trainer import _whole
+from latentdrift.adapt.training.records.training_log import TrainingLog
 from latentdrift.adapt.training.train import FitResult, fit
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
@@ -390,7 +392,7 @@ def test_previews_are_drawn_labelled_and_change_nothing(
     seen: list[list[str]] = []
 
     def preview(
-        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any
+        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any, report: Any
     ) -> np.ndarray:
         torch.randn(3)  # a preview may use the global generator
         seen.append(prompts)
@@ -412,11 +414,11 @@ def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(
     judged: list[int] = []
 
     def preview(
-        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any
+        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any, report: Any
     ) -> np.ndarray:
         return np.full((len(prompts), 8, 8, 3), len(prompts), np.uint8)
 
-    def judge(pictures: np.ndarray) -> PreviewVerdict:
+    def judge(pictures: np.ndarray, report: Any) -> PreviewVerdict:
         judged.append(len(pictures))
         return PreviewVerdict(
             colour="red", sentence="No picture shows a brain.", pictures=len(pictures)
@@ -444,6 +446,38 @@ def test_pictures_are_judged_in_the_log_the_card_and_the_adapter(
     judged.clear()
     assert run("none", preview=preview, judge=judge, preview_every=0).info.judgement is None
     assert not judged
+
+
+def test_the_work_after_the_last_step_is_announced_and_has_bars(
+    run: Fit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels: list[str] = []
+
+    def bar(self: TrainingLog, label: str) -> Callable[[int, int], None]:
+        return lambda done, total: labels.append(f"{label} {done} of {total}")
+
+    def preview(
+        base: Base, drift: Any, statistics: Any, prompts: list[str], shown: Any, report: Any
+    ) -> np.ndarray:
+        report(len(prompts), len(prompts))
+        return np.zeros((len(prompts), 8, 8, 3), np.uint8)
+
+    def judge(pictures: np.ndarray, report: Any) -> PreviewVerdict:
+        report(1, 1)
+        return PreviewVerdict(colour="grey", sentence="None.", pictures=len(pictures))
+
+    options = {"preview": preview, "judge": judge, "preview_every": STEPS + 1}
+    with pytest.raises(KilledError):
+        run(on_step=killer(STEPS), **options)
+    monkeypatch.setattr(TrainingLog, "bar", bar)
+    with caplog.at_level(logging.INFO):
+        assert run(**options).resumed == STEPS
+    work = f"{LAST_PICTURES} images that critics of anatomy judge, then the adapter"
+    assert f"{STEPS} of {STEPS} steps done; next: {work}" in caplog.text
+    assert [label for label in labels if "latents" not in label] == [
+        f"previews {LAST_PICTURES} of {LAST_PICTURES}",
+        "critics 1 of 1",
+    ]
 
 
 def test_the_seed_and_nothing_else_decides(run: Fit, straight: Any) -> None:

@@ -191,11 +191,18 @@ def _facts(fit: BegunFit, cohort: Cohort, processes: Processes) -> dict[str, Any
 def _time(timed: tuple[Durations, Job] | None, todo: Job) -> dict[str, Any]:
     """Seconds, and the smaller fit that they were extrapolated from, as JSON values."""
     if timed is None:
-        return {"seconds_per_step": None, "seconds": None, "extrapolated_from": None}
+        return {
+            "seconds_per_step": None,
+            "seconds": None,
+            "seconds_parts": None,
+            "extrapolated_from": None,
+        }
     durations, tried = timed
+    parts = durations.parts(todo.options.steps)
     return {
         "seconds_per_step": round(durations.step, 4),
         "seconds": round(durations.total(todo.options.steps), 1),
+        "seconds_parts": {name: round(seconds, 1) for name, seconds in parts.items()},
         "extrapolated_from": None
         if tried is todo
         else {"batch_size": tried.options.batch_size, "resolution": tried.resolution},

@@ -183,6 +183,8 @@ def _train(
     draw = _drawing(previews, drift, observers.judge, training_log)
     _loop(trainer, todo, inputs, run, training_log, draw, observers.on_step)
     if is_first:
+        last_pictures = LAST_PICTURES if observers.judge and previews.wanted else 0
+        _log_what_follows(trainer, todo, last_pictures)
         trainer.settle(run.checkpoints)
         if drift_calibration.asks(todo):
             drift_info = drift_calibration.calibrated(
@@ -346,12 +348,12 @@ def _drawing(
         if not previews.due(trainer.done):
             return
         with trainer.final_weights():
-            pictures = previews.draw(trainer.base, drift)
+            pictures = previews.draw(trainer.base, drift, training_log.bar("previews"))
         training_log.picture(trainer.done, contact_sheet([*pictures]))
         if (
             judge and trainer.done < previews.todo.options.steps
         ):  # the last step is judged by more pictures
-            training_log.judged(trainer.done, judge(pictures))
+            training_log.judged(trainer.done, judge(pictures, training_log.bar("critics")))
 
     return draw
 
@@ -366,9 +368,30 @@ def _last(
     """Verdict on preview images of the finished adapter; None without previews."""
     if judge is None or not previews.wanted:
         return None
-    judgement = judge(previews.draw(trainer.base, drift, LAST_PICTURES))
+    report = training_log.bar("previews")
+    pictures = previews.draw(trainer.base, drift, report, LAST_PICTURES)
+    judgement = judge(pictures, training_log.bar("critics"))
     training_log.judged(trainer.done, judgement)
     return judgement
+
+
+def _log_what_follows(trainer: Trainer, todo: Job, last_pictures: int) -> None:
+    """Log the work after the last step, which may take minutes.
+
+    Args:
+        trainer: The trainer after its last step.
+        todo: The fit.
+        last_pictures: Number of images that critics of anatomy judge; 0: none.
+    """
+    work = []
+    if drift_calibration.asks(todo):
+        work.append("images that calibrate the drift")
+    if last_pictures:
+        work.append(f"{last_pictures} images that critics of anatomy judge")
+    work.append("the adapter")
+    log.info(
+        "%d of %d steps done; next: %s", trainer.done, todo.options.steps, ", then ".join(work)
+    )
 
 
 def _not_finite(trainer: Trainer, todo: Job, run: Run) -> str:

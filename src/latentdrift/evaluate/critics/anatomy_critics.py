@@ -11,6 +11,7 @@ and on the same images ruined: what they cannot tell apart there, they do not ju
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from latentdrift.evaluate.images.controls import CONTROLS
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval, part_of
 from latentdrift.evaluate.statistics.results import Interval, ResultModel
+from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 
 LEARNED = 150  # images that critics learn from, at most; each is ruined once by every control
@@ -275,6 +277,7 @@ def judge_of(
     train: EvaluationImages | None,
     space: Any,
     resampling: Resampling = Resampling(),
+    report: ProgressCallback | None = None,
 ) -> Judge | str:
     """A judge of realism in a feature space, or a sentence that says why there is none.
 
@@ -284,6 +287,8 @@ def judge_of(
             cross-fitted.
         space: A row of FEATURES; its features by cell are taken where it has any.
         resampling: Resamples behind each interval, and the seed of controls and subsets.
+        report: Called with (done, all) of the sets of ruined images, which take most of the time;
+            None: not called.
     """
     if not _enough(real):
         return (
@@ -291,10 +296,19 @@ def judge_of(
             f"few. {MIN_IMAGES} images of {FOLDS} patients are the least."
         )
     by_cell = getattr(space, "spatial", None) or space
+    seed = resampling.seed
+    learns_from_train = train is not None and _enough(train) and not _shared(real, train)
+    total = len(CONTROLS) * (2 if learns_from_train else 1)
+    done = count(1)
+
+    def on_control() -> None:
+        if report:
+            report(next(done), total)
+
     learned = None
-    if train is not None and _enough(train) and not _shared(real, train):
-        learned = Views.of(train, by_cell, LEARNED, resampling.seed, "train")
-    held_out = Views.of(real, by_cell, TRIED, resampling.seed, "real")
+    if train is not None and learns_from_train:
+        learned = Views.of(train, by_cell, LEARNED, seed, "train", on_control=on_control)
+    held_out = Views.of(real, by_cell, TRIED, seed, "real", on_control=on_control)
     return Judge(held_out, learned, by_cell, resampling)
 
 

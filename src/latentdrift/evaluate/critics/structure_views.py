@@ -136,7 +136,13 @@ class Views:
 
     @classmethod
     def of(
-        cls, images: EvaluationImages, space: Features, limit: int, seed: int, *path: str
+        cls,
+        images: EvaluationImages,
+        space: Features,
+        limit: int,
+        seed: int,
+        *path: str,
+        on_control: Callable[[], None] = lambda: None,
     ) -> Views:
         """Views of random images, from as many patients as possible, and of their ruined copies.
 
@@ -146,15 +152,15 @@ class Views:
             limit: Number of images at most.
             seed: Seed of choice and ruin.
             path: Names under which the random numbers are derived.
+            on_control: Called after each control.
         """
         chosen = images.take(part_by_unit(units_of(images), limit, rng(seed, "realism", *path)))
         small = shrunk(chosen.images, SIDE)
-        controls = {
-            name: structure(
-                ruined(name, small, chosen.patients, rng(seed, "realism", *path, name)), space
-            )
-            for name in CONTROLS
-        }
+        controls = {}
+        for name in CONTROLS:
+            generator = rng(seed, "realism", *path, name)
+            controls[name] = structure(ruined(name, small, chosen.patients, generator), space)
+            on_control()
         return cls(structure(small, space), controls, units_of(chosen))
 
     def take(self, places: np.ndarray) -> Views:

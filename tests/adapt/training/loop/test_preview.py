@@ -31,7 +31,9 @@ def test_a_preview_is_due_after_so_many_steps(every: int, due: list[int]) -> Non
 def test_prompts_are_spread_over_the_training_images() -> None:
     prompts: list[str] = []
 
-    def note(base: Any, drift: Drift, statistics: Any, texts: list[str], images: Any) -> np.ndarray:
+    def note(
+        base: Any, drift: Drift, statistics: Any, texts: list[str], images: Any, report: Any
+    ) -> np.ndarray:
         prompts.extend(texts)
         assert images == ["hint of 0", "hint of 3", "hint of 6", "hint of 9"]
         return draw(base, drift, statistics, texts)
@@ -39,7 +41,7 @@ def test_prompts_are_spread_over_the_training_images() -> None:
     def beside(examples: Any) -> list[str]:
         return [f"hint of {example.row}" for example in examples]
 
-    pictures = Previews(note, fit(3), None, beside).draw(None, Drift())
+    pictures = Previews(note, fit(3), None, beside).draw(None, Drift(), print)
     assert pictures.shape == (PICTURES, 8, 8, 3)
     assert prompts == ["image 0", "image 3", "image 6", "image 9"]
 

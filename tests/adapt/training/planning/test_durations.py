@@ -16,16 +16,21 @@ from latentdrift.model.base import Base
 
 
 def test_a_fit_takes_its_steps_and_what_stands_around_them() -> None:
-    durations = Durations(gradients=2, update=1, encoding=10, drawing=20, watching=30)
+    durations = Durations(
+        gradients=2, update=1, encoding=10, class_images=8, calibration=7, previews=5, watching=30
+    )
     assert durations.step == 3
     assert durations.total(100) == 360
+    assert durations.parts(100)["steps"] == 300 and durations.parts(100)["calibration"] == 7
 
 
 def test_time_grows_with_operations_and_the_update_of_weights_does_not() -> None:
-    durations = Durations(gradients=2, update=1, encoding=10, drawing=20, watching=30)
+    durations = Durations(
+        gradients=2, update=1, encoding=10, class_images=8, calibration=7, previews=5, watching=30
+    )
     small = Operations(encoding=100, step=100, watching=100)
     large = Operations(encoding=200, step=800, watching=300)
-    assert durations.extrapolated(small, large) == Durations(16, 1, 20, 60, 90)
+    assert durations.extrapolated(small, large) == Durations(16, 1, 20, 24, 21, 15, 90)
     assert durations.extrapolated(small, small) == durations
 
 
@@ -47,6 +52,6 @@ def test_smaller_fits_have_fewer_images_then_fewer_pixels(
 
 
 def test_less_time_for_fewer_operations_is_no_gain_for_the_update() -> None:
-    durations = Durations(gradients=8, update=1, encoding=1, drawing=1, watching=1)
+    durations = Durations(8, 1, 1, 1, 1, 1, 1)
     half = durations.extrapolated(Operations(2, 2, 2), Operations(1, 1, 1))
     assert half.step == pytest.approx(5)

@@ -16,19 +16,23 @@ from latentdrift.model.adapter_info import PreviewVerdict
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
+from latentdrift.progress import ProgressCallback
 from latentdrift.sample.generate import SamplingOptions, latents, slots_of
 
 PICTURES = 4  # in each preview
 LAST_PICTURES = 16  # drawn by the finished network, to be judged (ours)
 PREVIEW = SamplingOptions(seed=0, steps=20, guidance=2.5, sampler="ddim")
 
-Draw = Callable[[Base, Drift, Statistics | None, list[str], torch.Tensor | None], np.ndarray]
-"""(base as it is now, drift, statistics of the training latents, prompts, what the network is
-shown) -> [N, H, W, 3] uint8."""
+Draw = Callable[
+    [Base, Drift, Statistics | None, list[str], torch.Tensor | None, ProgressCallback], np.ndarray
+]
+"""(base as it is now, drift, statistics of the training latents, prompts, images that the network
+reads, callback with images done and all) -> [N, H, W, 3] uint8."""
 
 
-Judge = Callable[[np.ndarray], PreviewVerdict]
-"""Pictures [N, H, W, 3] uint8 -> what is said of them."""
+Judge = Callable[[np.ndarray, ProgressCallback], PreviewVerdict]
+"""(images [N, H, W, 3] uint8, callback with the parts of the training of critics that are done and
+all) -> verdict."""
 
 
 class Previews:
@@ -59,12 +63,15 @@ class Previews:
         return self.wanted and done % self.todo.options.preview_every == 0
 
     @torch.no_grad()
-    def draw(self, base: Base, drift: Drift, count: int = PICTURES) -> np.ndarray:
+    def draw(
+        self, base: Base, drift: Drift, report: ProgressCallback, count: int = PICTURES
+    ) -> np.ndarray:
         """Sample images from the network in its current state.
 
         Args:
             base: The network.
             drift: Its drift.
+            report: Called with (done, all) of the images.
             count: Number of images; their prompts are spread evenly over the training examples.
 
         Returns:
@@ -75,7 +82,7 @@ class Previews:
         examples = [self.todo.train[place] for place in spread]
         prompts = [example.caption for example in examples]
         images = self.beside(examples) if self.beside else None
-        return self._draw(base, drift, self.statistics, prompts, images)
+        return self._draw(base, drift, self.statistics, prompts, images, report)
 
 
 def seconds(base: Base, todo: Job) -> float:

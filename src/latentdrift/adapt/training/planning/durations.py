@@ -29,14 +29,18 @@ class Durations:
         gradients: Gradients of one optimiser step.
         update: The rest of a step: the weights, and their average.
         encoding: Latents of all images.
-        drawing: Images of prior preservation, of the drift's calibration and of previews.
+        class_images: Images of prior preservation, drawn by the base.
+        calibration: Images that calibrate the drift.
+        previews: Preview images, without the critics that judge them.
         watching: All measurements of the held-out loss.
     """
 
     gradients: float
     update: float
     encoding: float
-    drawing: float
+    class_images: float
+    calibration: float
+    previews: float
     watching: float
 
     @property
@@ -46,7 +50,18 @@ class Durations:
 
     def total(self, steps: int) -> float:
         """Seconds of a fit of so many steps."""
-        return self.encoding + self.drawing + self.watching + self.step * steps
+        return sum(self.parts(steps).values())
+
+    def parts(self, steps: int) -> dict[str, float]:
+        """Seconds of each part of a fit of so many steps."""
+        return {
+            "encoding": self.encoding,
+            "class images": self.class_images,
+            "steps": self.step * steps,
+            "held-out loss": self.watching,
+            "calibration": self.calibration,
+            "previews": self.previews,
+        }
 
     def extrapolated(self, small: Operations, large: Operations) -> Durations:
         """Durations of a larger fit, each in proportion to its floating-point operations.
@@ -62,7 +77,9 @@ class Durations:
             gradients=self.gradients * large.step / small.step,
             update=self.update,
             encoding=self.encoding * large.encoding / small.encoding,
-            drawing=self.drawing * network,
+            class_images=self.class_images * network,
+            calibration=self.calibration * network,
+            previews=self.previews * network,
             watching=self.watching * network,
         )
 
@@ -83,18 +100,17 @@ def measure(base: Base, todo: Job, trainer: Trainer, images: int) -> Durations:
     step = _seconds(lambda: trainer.update(batch))
     pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
     encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
-    drawing = (
-        prior_preservation.seconds(base, todo)
-        + drift_calibration.seconds(base, todo)
-        + preview.seconds(base, todo)
-    )
+    class_images = prior_preservation.seconds(base, todo)
+    calibration = drift_calibration.seconds(base, todo)
+    previews = preview.seconds(base, todo)
     watching = 0.0
     if todo.validation:
         watches = options.steps // options.checkpoint_every + 1
         held_out = noise_batch(base, todo, AT_A_TIME)
         seconds = _seconds(lambda: trainer.watch([held_out]), once=True)
         watching = watches * seconds * HELD_OUT / AT_A_TIME
-    return Durations(gradients, max(0.0, step - gradients), encoding, drawing, watching)
+    update = max(0.0, step - gradients)
+    return Durations(gradients, update, encoding, class_images, calibration, previews, watching)
 
 
 def smaller(todo: Job, base: Base, processes: int = 1) -> list[Job]:
