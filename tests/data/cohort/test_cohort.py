@@ -6,9 +6,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -253,6 +255,41 @@ def test_damage_gets_a_sentence(cohort, damage, message):
     damage(cohort.folder)
     with pytest.raises(CohortError, match=message):
         Cohort.load(cohort.folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "allowed"),
+    [
+        ("file_name", "", "the name of an image"),
+        ("window_low", "", "a number"),
+        ("window_low", "NaN", "a number"),
+        ("window_high", "x", "a number"),
+        ("window_high", "-inf", "a finite number"),
+        ("age", "1e400", "a finite number"),
+        ("age", "99999999999999999999999", "an age of at most 1000 years"),
+        ("age", "-1001", "an age of at most 1000 years"),
+        ("mmse", "1e400", "a finite number"),
+    ],
+)
+def test_a_cell_that_cannot_be_used_is_named_with_its_row(cohort, name, cell, allowed):
+    set_cell(cohort.folder, 1, name, cell)
+    message = f"metadata.csv has '{cell}' as `{name}` in row 3, where {allowed} is needed; correct"
+    with pytest.raises(CohortError, match=re.escape(message)):
+        Cohort.load(cohort.folder)
+
+
+@pytest.mark.parametrize(("cell", "age"), [("1000", 1000), ("", None), ("abc", None)])
+def test_a_large_age_and_a_missing_one_are_read(cohort, cell, age):
+    set_cell(cohort.folder, 1, "age", cell)
+    ages = Cohort.load(cohort.folder).table["age"].tolist()
+    assert [None if math.isnan(value) else value for value in ages] == [70, age, 81.25]
+
+
+def set_cell(folder, position, name, cell):
+    """Write a cell of metadata.csv."""
+    table = pd.read_csv(folder / "metadata.csv", dtype=str, keep_default_na=False)
+    table.loc[position, name] = cell
+    table.to_csv(folder / "metadata.csv", index=False)
 
 
 def test_damaged_pictures_and_unknown_splits_get_a_sentence(cohort):

@@ -32,10 +32,42 @@ def test_parts_that_a_file_lacks_are_empty():
     assert (info.rejected, info.warnings, info.adapters, info.gate) == ([], [], [], None)
 
 
+OPTIONAL = sorted(
+    name for name, field in CohortInfo.model_fields.items() if not field.is_required()
+)
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_optional_part_that_is_null_is_absent(name):
+    info = CohortInfo.model_validate(WHOLE | {name: None})
+    assert info == CohortInfo.model_validate(WHOLE)
+
+
+@pytest.mark.parametrize("part", ["split", "source", "table", "deidentification"])
+def test_an_optional_value_within_a_part_that_is_null_is_absent(part):
+    fields = type(getattr(CohortInfo.model_validate(WHOLE), part)).model_fields
+    info = CohortInfo.model_validate(WHOLE | {part: dict.fromkeys(fields)})
+    assert getattr(info, part) == getattr(CohortInfo.model_validate(WHOLE), part)
+
+
+def test_a_null_hides_no_other_value_and_that_of_a_later_version_stays():
+    info = CohortInfo.model_validate(WHOLE | {"later": None, "images": None, "patients": 3})
+    assert (info.images, info.patients, info.model_extra) == (0, 3, {"later": None})
+
+
+def test_a_rejected_file_needs_no_reason():
+    rejected = [{"file": "x"}, {"file": "y", "reason": None}, {"file": "z", "reason": "empty"}]
+    info = CohortInfo.model_validate(WHOLE | {"rejected": rejected})
+    assert [file.reason for file in info.rejected] == [None, None, "empty"]
+
+
 @pytest.mark.parametrize(
     ("change", "place"),
     [
         ({"format": "1"}, "format"),
+        ({"format": None}, "format"),
+        ({"attributes": None}, "attributes"),
+        ({"rejected": [{"reason": 3}]}, "rejected.0.reason"),
         ({"describe": None}, "describe"),
         ({"attributes": {"sex": {"type": "category"}}}, "a category has a vocabulary"),
         ({"attributes": {"seen": {"type": "findings"}}}, "a findings has a vocabulary"),

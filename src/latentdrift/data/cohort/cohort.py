@@ -62,6 +62,9 @@ COLUMNS = (
 MAX_PREVIEW_IMAGES = 12
 """Images that a cohort shows of itself in a notebook."""
 NUMBERS = ("days", "age", "row_mm", "col_mm", "window_low", "window_high")
+WINDOW = ("window_low", "window_high")
+MAX_AGE = 1000.0
+"""Years. A larger number, or a negative one below its opposite, is no age but damage."""
 CONDITIONS = ("age", "sex", "findings", "view")
 """Columns of COLUMNS that describe the patient or the picture, and so can stand in a prompt."""
 
@@ -474,12 +477,13 @@ def _read_info(folder: Path) -> CohortInfo:
 def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
     path = folder / "metadata.csv"
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
+        text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
     except (ValueError, UnicodeDecodeError) as error:
         raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
-    absent = [name for name in (*COLUMNS, *numbers) if name not in table]
+    absent = [name for name in (*COLUMNS, *numbers) if name not in text]
     if absent:
         raise CohortError(f"{path} has no column {', '.join(absent)}; import the cohort again")
+    table = text.copy()
     for name in table:
         if name in NUMBERS or name in numbers:
             table[name] = pd.to_numeric(
@@ -489,7 +493,39 @@ def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
             table[name] = pd.Series(
                 [restore(cell) or None for cell in table[name]], table.index, dtype=object
             )
+    _check_cells(path, text, table)
     return table
+
+
+def _check_cells(path: Path, text: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Check that every image has a name and a window, and that numbers are finite.
+
+    Args:
+        path: The file, for the message.
+        text: Its cells as they are written.
+        table: Its cells as numbers and words.
+
+    Raises:
+        CohortError: A cell has no such value.
+    """
+    finite = [
+        (name, np.isinf(table[name]), "a finite number")
+        for name in table
+        if table[name].dtype == float
+    ]
+    checks = [
+        ("file_name", table["file_name"].isna(), "the name of an image"),
+        *((name, table[name].isna(), "a number") for name in WINDOW),
+        *finite,
+        ("age", table["age"].abs() > MAX_AGE, f"an age of at most {MAX_AGE:g} years"),
+    ]
+    for name, is_wrong, allowed in checks:
+        if is_wrong.any():
+            position = int(is_wrong.to_numpy().argmax())
+            raise CohortError(
+                f"{path} has '{text[name].iloc[position]}' as `{name}` in row {position + 2}, "
+                f"where {allowed} is needed; correct the cell, or import the cohort again"
+            )
 
 
 def member(folder: Path, name: str) -> Path:

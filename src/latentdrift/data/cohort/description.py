@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from latentdrift.attributes.specification import Attribute
 
@@ -15,7 +15,24 @@ class Checked(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
 
-class SplitInfo(Checked):
+class NullIsAbsent(Checked):
+    """A part of a JSON file in which an optional value that is null is absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def null_is_absent(cls, content: Any) -> Any:
+        """Leave out optional values that are null."""
+        if not isinstance(content, dict):
+            return content
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {
+            name: value
+            for name, value in content.items()
+            if value is not None or name not in optional
+        }
+
+
+class SplitInfo(NullIsAbsent):
     """How images were assigned to splits."""
 
     by: str | None = None
@@ -27,7 +44,7 @@ class SplitInfo(Checked):
     """Warnings."""
 
 
-class SourceInfo(Checked):
+class SourceInfo(NullIsAbsent):
     """Files that the images come from."""
 
     units: dict[str, int] = Field(default_factory=dict)
@@ -36,7 +53,7 @@ class SourceInfo(Checked):
     """DICOM modality -> number of images."""
 
 
-class TableInfo(Checked):
+class TableInfo(NullIsAbsent):
     """The table that an import read."""
 
     rows: int = 0
@@ -51,26 +68,27 @@ class TableInfo(Checked):
     """Column -> reason -> number of cells that were left empty or are not in the map."""
 
 
-class Deidentification(Checked):
+class Deidentification(NullIsAbsent):
     """What an import removed."""
 
     dates: str = ""
     columns_left_out: list[str] = Field(default_factory=list)
 
 
-class RejectedFile(Checked):
+class RejectedFile(NullIsAbsent):
     """File or picture that is not in the cohort."""
 
-    reason: str
+    reason: str | None = None
+    """Short, countable; None: not recorded."""
 
 
-class AppliedAdapter(Checked):
+class AppliedAdapter(NullIsAbsent):
     """Adapter that drew synthetic images."""
 
     sha256: str | None = None
 
 
-class CohortInfo(Checked):
+class CohortInfo(NullIsAbsent):
     """cohort.json."""
 
     format: int
