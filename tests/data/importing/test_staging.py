@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from latentdrift.data.importing.staging import (
     StagedFile,
@@ -68,6 +72,67 @@ def test_a_line_that_was_cut_off_and_a_file_without_pixels_do_not_count(tmp_path
     progress = staging.folder / "progress.jsonl"
     progress.write_text(progress.read_text()[:-5])
     assert list(Staging.open(out, "key").done) == ["a.dcm"]
+
+
+def line_of(name: object, stored: object) -> str:
+    """Line of progress.jsonl for a file."""
+    return json.dumps([name, stored])
+
+
+STORED: dict[str, Any] = json.loads(json.dumps(staged("a").to_dict()))
+IMAGE = STORED["images"][0]
+DAMAGED_LINES = [
+    "3",
+    "null",
+    "{",
+    "[]",
+    '"ab"',
+    '{"a": 1, "b": 2}',
+    line_of("a.dcm", None),
+    line_of("a.dcm", []),
+    line_of(3, STORED),
+    line_of(["a.dcm"], STORED),
+    *(
+        line_of("a.dcm", {name: value for name, value in STORED.items() if name != lost})
+        for lost in STORED
+    ),
+    *(
+        line_of("a.dcm", STORED | {"images": [{**IMAGE, lost: value}]})
+        for lost, value in {"window": None, "png": 3, "kind": "nope", "later": 1}.items()
+    ),
+    *(
+        line_of("a.dcm", STORED | {"images": [{n: v for n, v in IMAGE.items() if n != lost}]})
+        for lost in IMAGE
+    ),
+    line_of("a.dcm", STORED | {"images": None}),
+    line_of("a.dcm", STORED | {"images": [3]}),
+    line_of("a.dcm", STORED | {"stamp": [1]}),
+    line_of("a.dcm", STORED | {"stamp": "12"}),
+    line_of("a.dcm", STORED | {"reason": 3}),
+    line_of("a.dcm", STORED | {"later": None}),
+]
+
+
+@pytest.mark.parametrize("line", DAMAGED_LINES)
+def test_a_line_that_is_damaged_or_of_another_version_is_ignored(tmp_path: Path, line: str) -> None:
+    out = tmp_path / "cohort"
+    staging = Staging.open(out, "key")
+    stage(staging, "b")
+    staging.pixels("a.png").write_bytes(b"a")
+    progress = staging.folder / "progress.jsonl"
+    progress.write_text(f"{line}\n{progress.read_text()}")
+    assert Staging.open(out, "key").done == {"b.dcm": staged("b")}
+    progress.write_text(line_of("a.dcm", STORED))
+    assert Staging.open(out, "key").done == {"a.dcm": staged("a")}
+
+
+def test_bytes_that_are_no_text_spoil_their_line_alone(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    staging = Staging.open(out, "key")
+    stage(staging, "b")
+    with open(staging.folder / "progress.jsonl", "ab") as handle:
+        handle.write(b"\xff\xfe\n")
+    assert Staging.open(out, "key").done == {"b.dcm": staged("b")}
 
 
 def test_only_its_owner_opens_it(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
 
 from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.images.image import Kind, Plane
@@ -25,6 +27,8 @@ def staging_folder(out: Path) -> Path:
 @dataclass(frozen=True)
 class StagedImage:
     """An image that was read; its pixels lie in the staging folder."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     png: str
     """Name of the PNG with its pixels."""
@@ -61,17 +65,12 @@ class StagedImage:
         value = self.header[name]
         return value if isinstance(value, str) else None
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> StagedImage:
-        """Build an image from its JSON values."""
-        pairs = {name: tuple(stored[name]) for name in ("window", "extent", "notes")}
-        spacing = stored["spacing"] and tuple(stored["spacing"])
-        return cls(**{**stored, **pairs, "spacing": spacing})
-
 
 @dataclass(frozen=True)
 class StagedFile:
     """Result of reading one source file: its images, or why it is refused."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     images: tuple[StagedImage, ...] = ()
     reason: str | None = None
@@ -86,13 +85,18 @@ class StagedFile:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> StagedFile:
-        """Build a result from its JSON values."""
-        return cls(
-            images=tuple(map(StagedImage.from_dict, stored["images"])),
-            reason=stored["reason"],
-            sentence=stored["sentence"],
-            stamp=stored["stamp"] and tuple(stored["stamp"]),
-        )
+        """Build a result from its JSON values.
+
+        Raises:
+            ValueError: They are not those of `to_dict`: one is missing, unknown or of a wrong type.
+        """
+        result = _FILE.validate_python(stored)
+        if len(stored) < len(fields(cls)):
+            raise ValueError("a value is missing")
+        return result
+
+
+_FILE = TypeAdapter(StagedFile)
 
 
 @dataclass(frozen=True)
@@ -175,16 +179,19 @@ class Staging:
 
 
 def _read(folder: Path) -> list[tuple[str, StagedFile]]:
-    """Results of finished files. A line that a kill cut off does not count, nor a file without its
-    pixels."""
+    """Results of finished files. A line that is damaged or of another version does not count, nor a
+    file without its pixels."""
     path = folder / "progress.jsonl"
     results = []
-    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.split("\n"):
         try:
             name, stored = json.loads(line)
-        except json.JSONDecodeError:
+            result = StagedFile.from_dict(stored)
+        except (ValueError, TypeError):
             continue
-        result = StagedFile.from_dict(stored)
-        if all((folder / "pixels" / image.png).is_file() for image in result.images):
+        if isinstance(name, str) and all(
+            (folder / "pixels" / image.png).is_file() for image in result.images
+        ):
             results.append((name, result))
     return results

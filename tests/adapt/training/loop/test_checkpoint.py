@@ -81,6 +81,68 @@ def test_a_checkpoint_of_an_earlier_version_was_watched_at_its_step(tmp_path: Pa
     assert last is not None and (last.watched, last.patience) == (7, None)
 
 
+def test_the_step_at_which_the_loss_was_measured_comes_back(tmp_path: Path) -> None:
+    """It lies before the step of a checkpoint between two measurements."""
+    parameters, optimizer = fresh()
+    run(1, parameters, optimizer)
+    checkpoint.write(tmp_path, 7, parameters, optimizer, watched=5)
+    last = checkpoint.newest(tmp_path)
+    assert last is not None and (last.step, last.watched) == (7, 5)
+
+
+DAMAGED_STATES = [
+    "[]",
+    "3",
+    "null",
+    "{",
+    "",
+    "{}",
+    '{"step": "6"}',
+    '{"step": null}',
+    '{"step": 6.5}',
+    '{"step": true}',
+    '{"step": 6, "watched": null}',
+    '{"step": 6, "watched": "6"}',
+    '{"step": 6, "best": "6"}',
+    '{"step": 6, "patience": 3}',
+    '{"step": 6, "patience": []}',
+    '{"step": 6, "patience": {}}',
+    '{"step": 6, "patience": {"limit": "x"}}',
+    '{"step": 6, "patience": {"limit": 2, "step": null}}',
+    '{"step": 6, "patience": {"limit": 2, "loss": "y"}}',
+    '{"step": 6, "patience": {"limit": 2, "waited": null}}',
+    '{"step": 6, "patience": {"limit": 2, "later": 1}}',
+]
+
+
+@pytest.mark.parametrize("state", DAMAGED_STATES)
+def test_a_checkpoint_with_a_damaged_state_is_skipped_on_reading_and_on_writing(
+    state: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(tmp_path, 5, 6)
+    (tmp_path / "step-000006" / "state.json").write_text(state)
+    with caplog.at_level(logging.WARNING):
+        last = checkpoint.newest(tmp_path)
+    assert last is not None and last.step == 5
+    assert "step-000006 cannot be read" in caplog.text
+    written(tmp_path, 7)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000006", "step-000007"]
+
+
+def test_a_state_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    written(tmp_path, 5, 6)
+    (tmp_path / "step-000006" / "state.json").write_bytes(b'{"step": 6, "later": "\xff"}')
+    last = checkpoint.newest(tmp_path)
+    assert last is not None and last.step == 5
+
+
+def test_names_of_a_later_version_are_ignored(tmp_path: Path) -> None:
+    written(tmp_path, 5)
+    (tmp_path / "step-000005" / "state.json").write_text('{"step": 5, "watched": 4, "later": 1}')
+    last = checkpoint.newest(tmp_path)
+    assert last is not None and (last.step, last.watched) == (5, 4)
+
+
 def test_none_yet(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path / "none") is None
 

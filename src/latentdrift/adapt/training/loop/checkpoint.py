@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,6 +27,34 @@ WEIGHT = "weight"
 AVERAGE = "average"
 
 log = logging.getLogger(__name__)
+
+
+class State(BaseModel):
+    """Content of state.json; names that are not known here pass."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    step: int
+    """Steps done."""
+    watched: int = Field(default_factory=lambda values: values.get("step", 0))
+    """Step at which the held-out loss was last measured. Earlier versions measured it at each
+    checkpoint and did not record the step."""
+    patience: Patience | None = None
+    """State of early stopping; None without it."""
+    best: int | None = None
+    """Step of the best checkpoint under early stopping; None without it."""
+
+    @classmethod
+    def read(cls, folder: Path) -> State:
+        """Read the state of a checkpoint.
+
+        Args:
+            folder: Folder of the checkpoint.
+
+        Raises:
+            OSError, ValueError: It cannot be read, or a value has a wrong type.
+        """
+        return cls.model_validate_json((folder / "state.json").read_bytes())
 
 
 @dataclass(frozen=True)
@@ -152,12 +181,10 @@ def newest(root: Path) -> Checkpoint | None:
         shutil.rmtree(aside)
     for folder in reversed(_complete(root)):
         try:
-            state = json.loads((folder / "state.json").read_text())
-            step = state["step"]
-            patience = Patience(**state["patience"]) if state.get("patience") else None
+            state = State.read(folder)
             with safe_open(folder / WEIGHTS, framework="pt"):  # sees that the file is whole
-                return Checkpoint(step, folder / WEIGHTS, state.get("watched", step), patience)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
+                return Checkpoint(state.step, folder / WEIGHTS, state.watched, state.patience)
+        except (OSError, SafetensorError, ValueError) as problem:
             log.warning(
                 "checkpoint %s cannot be read (%s); the one before it is used", folder, problem
             )
@@ -196,8 +223,7 @@ def _state(
 def _best(folder: Path) -> int | None:
     """Step of the best checkpoint under early stopping; None where state.json names none."""
     try:
-        best: int | None = json.loads((folder / "state.json").read_text()).get("best")
-        return best
+        return State.read(folder).best
     except (OSError, ValueError):
         return None
 

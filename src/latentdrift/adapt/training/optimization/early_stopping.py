@@ -6,10 +6,14 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import ConfigDict
+
 
 @dataclass(frozen=True)
 class Patience:
     """State of early stopping after the checkpoints so far."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     limit: int
     """Checkpoints in a row without a lower loss after which the run is over."""
