@@ -23,6 +23,9 @@ from latentdrift.prompts import Manner, parse_assignment, parse_emphasis, parse_
 
 COHORTS = ("cohort", "real", "like", "gate")
 """Options that name a cohort."""
+IMAGE_SETS = ("synthetic", "compare")
+"""Options that name a set of images, real or synthetic."""
+IMAGES = "a folder of images or a cohort"
 OUTPUT_OPTIONS = ("out", "cache", "inversions", "private")
 """Options that name what is made, and need not be there."""
 CHECKED_AT_ONCE = ("import", "replay", "reader make", "reader score", "phantom", "demo")
@@ -219,9 +222,10 @@ def _check_paths(options: config.Options) -> None:
             if name in COHORTS:
                 check_cohort(path)
             elif not path.exists():
+                wanted = IMAGES if name in IMAGE_SETS else "one that is there"
                 raise InputError(
-                    f"the {name.replace('_', ' ')} {path} does not exist{_near(path)}; give one "
-                    "that is there"
+                    f"the {name.replace('_', ' ')} {path} does not exist{_near(path)}; give "
+                    f"{wanted}"
                 )
 
 

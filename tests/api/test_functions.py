@@ -16,8 +16,9 @@ from PIL import Image
 
 import latentdrift as ld
 from latentdrift import config, service
+from latentdrift.api import functions
 from latentdrift.api.functions import _model_options
-from latentdrift.errors import AdapterError, BaseModelError, OptionError
+from latentdrift.errors import AdapterError, BaseModelError, InputError, OptionError
 
 CPU: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
 FEW: dict[str, Any] = {"steps": 2, "seed": 3}
@@ -86,6 +87,37 @@ def test_functions_have_the_options_of_their_verb() -> None:
     assert options["learning_rate"].annotation == float | None
     assert "adapter" not in inspect.signature(ld.Model.generate).parameters
     assert "Number of optimiser steps." in str(ld.fit.__doc__)
+
+
+def test_the_methods_of_a_model_show_optional_folders_and_dictionaries() -> None:
+    for name in ("generate", "edit", "edit_all"):
+        own = inspect.signature(getattr(ld.Model, name)).parameters
+        function = inspect.signature(getattr(functions, name)).parameters
+        assert list(own)[1:] == list(function)[1:]
+        for option in set(own) - {"self"}:
+            assert own[option].default == function[option].default, option
+            assert own[option].annotation == function[option].annotation, option
+        required = {option for option in own if own[option].default is inspect.Parameter.empty}
+        assert required <= {"self", "source"}
+    assert "Mapping" in str(inspect.signature(ld.Model.edit).parameters["given"].annotation)
+    assert "or cohort" not in inspect.getdoc(ld.Model.edit).split("Options:")[0]
+    assert "source: Image (PNG, DICOM, NIfTI) or cohort" not in inspect.getdoc(ld.Model.edit)
+
+
+def test_the_help_of_functions_lists_the_choices_of_the_command_line() -> None:
+    assert f"{{{', '.join(config.NAMES['method'].known)}}}" in inspect.getdoc(ld.fit)
+    for option in ("editor", "inversion"):
+        assert f"{{{', '.join(config.NAMES[option].known)}}}" in inspect.getdoc(ld.Model.edit)
+    assert f"{{{', '.join(config.NAMES['sampler'].known)}}}" in inspect.getdoc(ld.Model.generate)
+
+
+def test_synthetic_images_that_are_not_there_say_what_is_wanted(
+    cohort: ld.Cohort, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InputError, match="nope does not exist; give a folder of images or a cohort"
+    ):
+        ld.evaluate(real=cohort, synthetic=tmp_path / "nope")
 
 
 def test_an_unknown_option_names_the_nearest(cohort: ld.Cohort, tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_the_command_line_wins_over_yaml(tmp_path) -> None:
     [
         (["fit", "C"], "--out is missing"),
         (["fit", "--out", "O"], "COHORT is missing"),
-        (["fit", "C", "--out", "O", "--steps", "0"], "--steps is '0'"),
-        (["fit", "C", "--out", "O", "--vectors", "65"], "--vectors is '65'"),
+        (["fit", "C", "--out", "O", "--steps", "0"], "--steps is 0; give at least 1"),
+        (["fit", "C", "--out", "O", "--vectors", "65"], "--vectors is 65; give at most 64"),
         (["fit", "C", "--out", "O", "--precision", "fp8"], "'fp32', 'bf16' or 'fp16'"),
         (["fit", "no-such-folder", "--out", "O"], "not a cohort"),
         (["drift", "search", "C", "--out", "O", "--stage", "fit"], "'infer' or 'train'"),
@@ -176,7 +176,9 @@ def test_a_value_that_an_option_took_is_named(tmp_path, capsys) -> None:
     assert main.main(["generate", "--prompt", "a scan", str(tmp_path), "--out", "o"]) == 1
     assert f"{tmp_path} was read as a value of --prompt; put ADAPTER" in capsys.readouterr().err
     assert main.main(["edit", "run", "--set", "age=85", "--out", "o"]) == 1
-    assert capsys.readouterr().err == "latentdrift edit: SOURCE is missing\n"
+    assert capsys.readouterr().err == (
+        "latentdrift edit: SOURCE is missing; see latentdrift edit --help\n"
+    )
 
 
 def test_json_is_json_and_a_dry_run_writes_nothing(tmp_path, capsys) -> None:

@@ -19,7 +19,7 @@ def test_right_values_are_options() -> None:
     ("values", "sentence"),
     [
         ({"cohort": "C"}, "^`out` is missing$"),
-        ({"cohort": "C", "out": "O", "steps": 0}, "^`steps` is 0: input should be greater"),
+        ({"cohort": "C", "out": "O", "steps": 0}, "^`steps` is 0; give at least 1$"),
         ({"cohort": "C", "out": "O", "step": 3}, "unknown option 'step'.*did you mean 'steps'"),
         ({"steps": 0}, "`cohort` is missing; `out` is missing; `steps` is 0"),
     ],
@@ -27,6 +27,33 @@ def test_right_values_are_options() -> None:
 def test_a_mistake_names_the_parameter(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(OptionError, match=sentence):
         config.build(config.FitOptions, values)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "sentence"),
+    [
+        (config.GenerateOptions, {"adapter": "A", "n": "0"}, "`n` is 0; give at least 1"),
+        (config.GenerateOptions, {"adapter": "A", "n": "1.5"}, "`n` is 1.5; give a whole number"),
+        (
+            config.GenerateOptions,
+            {"adapter": "A", "guidance": "b"},
+            "`guidance` is b; give a number",
+        ),
+        (config.GenerateOptions, {"adapter": "A", "rescale": 2}, "`rescale` is 2; give at most 1"),
+        (
+            config.GenerateOptions,
+            {"adapter": "A", "format": "jpg"},
+            "`format` is jpg; give 'png', 'dicom' or 'nifti'",
+        ),
+        (config.ExportOptions, {"adapter": "A"}, "`to` is missing; give one of diffusers, a1111, "),
+    ],
+)
+def test_a_mistake_names_what_is_allowed(
+    model: type[config.Options], values: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(OptionError) as refused:
+        config.build(model, {"out": "O", **values})
+    assert str(refused.value).startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +100,7 @@ def test_a_position_outside_a_volume_is_refused(model, values, position: str) ->
 
 @pytest.mark.parametrize("value", ["inf", "nan", "-inf"])
 def test_numbers_are_finite(value: str) -> None:
-    with pytest.raises(OptionError, match=r"`learning_rate` is '.*': input should be"):
+    with pytest.raises(OptionError, match=r"`learning_rate` is .*; give a finite number$"):
         config.build(config.FitOptions, {"cohort": "C", "out": "O", "learning_rate": value})
-    with pytest.raises(OptionError, match=r"`guidance` is '.*': input should be"):
+    with pytest.raises(OptionError, match=r"`guidance` is .*; give a finite number$"):
         config.build(config.GenerateOptions, {"adapter": "A", "out": "O", "guidance": value})

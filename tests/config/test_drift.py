@@ -31,5 +31,5 @@ def test_a_base_alone_is_the_model(
 
 
 def test_too_few_images_for_a_slope_are_refused() -> None:
-    with pytest.raises(OptionError, match="`n` is 2: input should be greater than or equal to 3"):
+    with pytest.raises(OptionError, match="`n` is 2; give at least 3"):
         build(DriftEstimateOptions, PLACES | {"n": 2})

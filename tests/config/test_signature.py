@@ -17,6 +17,8 @@ class Small(Options):
     steps: int = 5
     """Number of steps,
     at least 1."""
+    method: str = "lora"
+    """Fine-tuning method."""
     out: Path = Path("o")
     """Folder."""
 
@@ -27,9 +29,12 @@ def test_a_function_has_the_options_as_keywords() -> None:
 
     document(verb, Small, "out")
     parameters = inspect.signature(verb).parameters
-    assert list(parameters) == ["cohort", "progress", "steps"]
+    assert list(parameters) == ["cohort", "progress", "steps", "method"]
     assert parameters["steps"].default == 5 and parameters["steps"].annotation is int
     assert parameters["steps"].kind is inspect.Parameter.KEYWORD_ONLY
     assert verb.__doc__ == (
-        "Do it.\n\nOptions:\n    cohort: Cohort folder.\n    steps: Number of steps, at least 1."
+        "Do it.\n\nOptions:\n    steps: Number of steps, at least 1.\n"
+        "    method: Fine-tuning method. "
+        "{full, lora, textual-inversion, custom-diffusion, dreambooth, dreambooth-lora, "
+        "controlnet, instruct-pix2pix}"
     )

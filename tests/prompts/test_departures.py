@@ -44,7 +44,7 @@ def window(low: float, high: float) -> dict[str, Any]:
 
 
 def departures(states: Any, info: Any) -> list[str]:
-    return prompts.departures(states, info_of(**info).training)
+    return prompts.departures(states, info_of(**info).training, "given")
 
 
 def listed(source: Path, info: Any = INFO, **options: Any) -> list[edit_inputs.Entry]:
@@ -112,7 +112,8 @@ def test_what_all_training_images_had_is_taken_for_granted(tmp_path: Path) -> No
         ),
         (
             [{"age": 70, "view": "axial"}],
-            "training said the sex of every image, and 1 of 1 prompts leave it out",
+            "training said the sex of every image, and 1 of 1 prompts leave it out; say it with "
+            "`given={'sex': '",
         ),
         ([{"age": 70, "sex": "F"}], "training said the view of every image"),
         ([{"age": 70, "sex": "F", "view": "sagittal"}], "had no view 'sagittal'; it had axial"),
@@ -123,6 +124,12 @@ def test_departures_are_said(states: Any, sentence: str | None) -> None:
     assert (sentence is None and not found) or (len(found) == 1 and str(sentence) in found[0]), (
         found
     )
+
+
+def test_without_an_option_for_attributes_none_is_named() -> None:
+    training = info_of(**INFO).training
+    (sentence,) = prompts.departures([{"age": 70, "view": "axial"}], training)
+    assert sentence.endswith("1 of 1 prompts leave it out")
 
 
 def test_what_adapters_do_not_say_is_not_missed() -> None:

@@ -7,9 +7,8 @@ from contextlib import suppress
 
 from pydantic.fields import FieldInfo
 
-from latentdrift import config
 from latentdrift.cli.flags import flag, with_flags
-from latentdrift.config.fields import choices
+from latentdrift.config.fields import choices_text
 from latentdrift.verbs import VERBS
 
 
@@ -28,10 +27,8 @@ def option_help(verb: str, name: str, field: FieldInfo) -> str:
         field: Its field in the option model.
     """
     text = with_flags(" ".join(str(field.description).split()), verb)
-    names = choices(name, field)
-    if names:
-        others = ", or another value" if name in config.NAMES and config.NAMES[name].others else ""
-        text += f" {{{', '.join(names)}{others}}}"
+    if allowed := choices_text(name, field):
+        text += f" {allowed}"
     if field.is_required():
         text += " (required)"
     elif field.default not in (None, ()):

@@ -66,7 +66,12 @@ def resolve(verb: str, given: dict[str, Any]) -> config.Options:
     split = values.get("split")
     if isinstance(split, list) and is_sequence(model.model_fields["split"]):  # `0.7,0.15,0.15`
         values["split"] = [part for item in split for part in str(item).replace(",", " ").split()]
-    return config.build(model, values)
+    try:
+        return config.build(model, values)
+    except OptionError as error:
+        if all(name in values for name, field in model.model_fields.items() if field.is_required()):
+            raise
+        raise OptionError(f"{error}; see latentdrift {verb} --help") from None
 
 
 def _check_positional(verb: str, values: dict[str, Any], given: dict[str, Any]) -> None:

@@ -8,10 +8,24 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import ValidationError
 
 from latentdrift.config.base import Options
-from latentdrift.config.fields import kinds
+from latentdrift.config.fields import choices, kinds
 from latentdrift.errors import OptionError, unknown
 
 SomeOptions = TypeVar("SomeOptions", bound=Options)
+
+ADVICE = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "a number above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "a number below {lt}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "finite_number": "a finite number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "literal_error": "{expected}",
+}
+"""Kind of error of pydantic -> values that are allowed."""
 
 
 def build(model: type[SomeOptions], values: Mapping[str, Any]) -> SomeOptions:
@@ -41,9 +55,12 @@ def _sentence(problem: Any, model: type[Options]) -> str:
     if is_part_missing or problem["type"] == "too_long":
         return _wrong_count(name, problem, model)
     if problem["type"] == "missing":
-        return f"`{name}` is missing"
+        allowed = choices(name, model.model_fields[name]) if name in model.model_fields else ()
+        return f"`{name}` is missing" + (f"; give one of {', '.join(allowed)}" if allowed else "")
     if problem["type"] == "path_type":
         return f"`{name}` is {problem['input']!r}; give a path"
+    if advice := ADVICE.get(problem["type"]):
+        return f"`{name}` is {problem['input']}; give {advice.format(**problem.get('ctx', {}))}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"`{name}` is {problem['input']!r}: {message[:1].lower()}{message[1:]}"
 

@@ -60,3 +60,15 @@ def choices(name: str, field: FieldInfo) -> tuple[str, ...]:
             if typing.get_origin(part) is Literal:
                 literals += [str(value) for value in typing.get_args(part) if value is not False]
     return tuple(literals)
+
+
+def choices_text(name: str, field: FieldInfo) -> str:
+    """Names that an option takes in braces, `{full, lora}`; empty where it takes any value.
+
+    Args:
+        name: Name of the option.
+        field: Its field in the option model.
+    """
+    names = choices(name, field)
+    others = ", or another value" if name in NAMES and NAMES[name].others else ""
+    return f"{{{', '.join(names)}{others}}}" if names else ""

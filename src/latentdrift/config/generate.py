@@ -101,7 +101,8 @@ class EditOptions(Options):
     """Make counterfactuals: change one attribute of a patient's image, and nothing else."""
 
     adapter: str
-    """Adapter or run folder, or a base."""
+    """Adapter or run folder. A change of attributes needs an adapter that `fit` made; a base alone
+    knows none, and draws from prompts with `generate`."""
     source: Path
     """Image (PNG, DICOM, NIfTI) or cohort."""
     out: Path

@@ -6,11 +6,16 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
+from pydantic.fields import FieldInfo
+
 from latentdrift.config.base import Options
+from latentdrift.config.fields import choices_text
 
 
 def document(function: Callable[..., Any], model: type[Options], *hidden: str) -> None:
     """Give a function with `**options` the signature and the documentation of its option model.
+
+    Parameters that the function names itself keep their annotation and documentation.
 
     Args:
         function: Takes some options by name and the others as keywords.
@@ -33,8 +38,14 @@ def document(function: Callable[..., Any], model: type[Options], *hidden: str) -
     ]
     function.__signature__ = own.replace(parameters=[*named, *further])  # type: ignore[attr-defined]
     lines = [
-        f"    {name}: {' '.join(str(field.description).split())}"
+        f"    {name}: {_described(name, field)}"
         for name, field in model.model_fields.items()
-        if name not in hidden
+        if name not in taken
     ]
     function.__doc__ = "\n".join([inspect.getdoc(function) or "", "", "Options:", *lines])
+
+
+def _described(name: str, field: FieldInfo) -> str:
+    """Describe an option: its description, and its choices in braces."""
+    description = " ".join(str(field.description).split())
+    return " ".join(filter(None, [description, choices_text(name, field)]))

@@ -6,7 +6,7 @@ benchmarks take one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,42 +173,80 @@ class Model:
             "trained_on": list(self.trained_on),
         }
 
-    def generate(self, prompt: str | Sequence[str] = (), **options: Any) -> ImageSet:
+    def generate(
+        self,
+        prompt: str | Sequence[str] = (),
+        *,
+        out: Path | str | None = None,
+        progress: bool = True,
+        **options: Any,
+    ) -> ImageSet:
         """Draw synthetic images.
 
         Args:
             prompt: One prompt or several; none where `like`, `compose` or `interpolate` is given.
-            options: `out`, `progress`, and the options of `latentdrift generate`.
+            out: Folder for the images; None: a temporary one, see `ImageSet.save`.
+            progress: Whether to show a progress bar.
+            options: Options of `latentdrift generate`.
 
         Returns:
             The images, with their prompts.
         """
-        result: ImageSet = load("latentdrift.api.functions:generate")(self, prompt, **options)
+        result: ImageSet = load("latentdrift.api.functions:generate")(
+            self, prompt, out=out, progress=progress, **options
+        )
         return result
 
-    def edit(self, source: Path | str, **options: Any) -> Counterfactual:
+    def edit(
+        self,
+        source: Path | str,
+        *,
+        given: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,
+        out: Path | str | None = None,
+        progress: bool = True,
+        **options: Any,
+    ) -> Counterfactual:
         """Make the counterfactual of one image.
 
         Args:
             source: An image: PNG, DICOM or NIfTI.
-            options: `given` and `set` as dictionaries, such as `{"age": 85}`; `out`, `progress`,
-                and the options of `latentdrift edit`.
+            given: Attributes of the source image, such as `{"age": 70}`; None: none.
+            set: Attributes of the counterfactual, such as `{"age": 85}`; None: none.
+            out: Folder for the edit; None: a temporary one, see `Counterfactual.save`.
+            progress: Whether to show a progress bar.
+            options: Options of `latentdrift edit`.
         """
-        result: Counterfactual = load("latentdrift.api.functions:edit")(self, source, **options)
+        result: Counterfactual = load("latentdrift.api.functions:edit")(
+            self, source, given=given, set=set, out=out, progress=progress, **options
+        )
         return result
 
-    def edit_all(self, source: Cohort | Path | str, **options: Any) -> list[Counterfactual]:
+    def edit_all(
+        self,
+        source: Cohort | Path | str,
+        *,
+        given: Mapping[str, Any] | None = None,
+        set: Mapping[str, Any] | None = None,
+        out: Path | str | None = None,
+        progress: bool = True,
+        **options: Any,
+    ) -> list[Counterfactual]:
         """Make the counterfactuals of a cohort, a volume or several values.
 
         Args:
-            source: Cohort, image file or folder.
-            options: Options of `edit`.
+            source: Cohort, image file or volume.
+            given: Known attributes of the images, by name; None: none.
+            set: Attributes to change, by name; None: none.
+            out: Folder of the result; None: a temporary one.
+            progress: Whether to show a progress bar.
+            options: Options of `latentdrift edit`.
 
         Raises:
             OptionError, InputError, CohortError: As `edit`.
         """
         result: list[Counterfactual] = load("latentdrift.api.functions:edit_all")(
-            self, source, **options
+            self, source, given=given, set=set, out=out, progress=progress, **options
         )
         return result
 

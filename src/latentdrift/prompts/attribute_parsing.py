@@ -37,14 +37,14 @@ class Years:
         if is_missing(known):
             raise OptionError(
                 f"an age change of {self} years needs the image's own age, which is not "
-                "known; give it with `given=age=70`"
+                "known; give it with `given={'age': 70}`"
             )
         own = as_number(known)
         age = own + self.number
         if not 0 <= age <= OLDEST:
             raise OptionError(
                 f"an age of {self} years from {own:g} is {age:g}, and ages lie between 0 and "
-                f"{OLDEST:g} years; go less far, or set the age itself with `set=age=85`"
+                f"{OLDEST:g} years; go less far, or set the age itself with `set={{'age': 85}}`"
             )
         return age
 
@@ -127,7 +127,7 @@ def parse_years(text: str, spec: Spec) -> Years:
     if not re.fullmatch(r"[+-]\d+(\.\d+)?", text.strip()):
         raise OptionError(
             f"`age={text}` is no number of years from an image's own age: write +10 or -5, or "
-            "`set=age=85`"
+            "`set={'age': 85}`"
         )
     return Years(float(text))
 

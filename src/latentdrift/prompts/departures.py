@@ -75,12 +75,15 @@ def spelled(attributes: AttributeValues, spec: Spec) -> dict[str, AttributeValue
     return result
 
 
-def departures(states: Sequence[AttributeValues], training: PromptTraining) -> list[str]:
+def departures(
+    states: Sequence[AttributeValues], training: PromptTraining, option: str | None = None
+) -> list[str]:
     """Departures of images' attributes from the training prompts.
 
     Args:
         states: Attributes that the prompt of each image states.
         training: The training prompts.
+        option: Option that states attributes of an image; None: there is none.
 
     Returns:
         A sentence for each kind of departure, with its number of images.
@@ -92,7 +95,7 @@ def departures(states: Sequence[AttributeValues], training: PromptTraining) -> l
     )
     sentences = [
         f"training said the {_title(name)} of every image, and {number} of {len(states)} prompts "
-        f"leave it out; say it with `given={name}={_example(words_of(spec, name))}`"
+        f"leave it out{_advice(option, name, spec)}"
         for name, number in unsaid.items()
     ]
     sentences += [_beyond(name, states, spec[name]) for name in spec if spec[name].is_number]
@@ -118,8 +121,11 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _example(words: Sequence[str]) -> str:
-    return words[0] if words else "70"
+def _advice(option: str | None, name: str, spec: Spec) -> str:
+    """Say how an option states an attribute; empty without an option."""
+    words = words_of(spec, name)
+    example = {name: words[0] if words else 70}
+    return f"; say it with `{option}={example}`" if option else ""
 
 
 def _beyond(name: str, states: Iterable[AttributeValues], spec: Attribute) -> str:

@@ -134,7 +134,7 @@ def _edit_findings(
             raise OptionError(
                 f"'{finding}' says that there is no finding, so it can be neither added nor "
                 "removed; write `remove` with the findings that are to go, or "
-                f"`set=findings={finding}`"
+                f"`set={ {'findings': finding} }`"
             )
     for finding in add:
         if finding.lower() in lower:

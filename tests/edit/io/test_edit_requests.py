@@ -89,7 +89,7 @@ def test_a_series_that_cannot_be_is_a_sentence(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("text", ["85", "+", "ten", "+-5", "+1e3"])
 def test_years_have_a_sign(text: str) -> None:
-    with pytest.raises(OptionError, match=r"write \+10 or -5, or `set=age=85`"):
+    with pytest.raises(OptionError, match=r"write \+10 or -5, or `set={'age': 85}`"):
         parse_years(text, spec_of(SPEC))
     with pytest.raises(OptionError, match="unknown attribute 'age'"):
         parse_years("+5", {})
@@ -107,7 +107,7 @@ def test_a_relative_age_is_each_images_own() -> None:
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        ({}, "which is not known; give it with `given=age=70`"),
+        ({}, "which is not known; give it with `given={'age': 70}`"),
         ({"age": 125.0}, r"\+10 years from 125 is 135, and ages lie between"),
     ],
 )

@@ -236,7 +236,7 @@ def test_what_cannot_be_asked_is_a_sentence_before_work(
             "the age of the counterfactual is given twice, by `set`, `age` or `grid`",
         ),
         ({"age": "+10", "grid": ("age=60:90:5",)}, "is given twice"),
-        ({"age": "85"}, r"write \+10 or -5, or `set=age=85`"),
+        ({"age": "85"}, r"write \+10 or -5, or `set={'age': 85}`"),
         ({"age": "+100"}, "ages lie between 0 and 120 years"),
         ({"age": "+10", "animate": "gif"}, "shows the values of a grid in turn, and there is none"),
         ({"age": "+10", "seeds": 4}, "`seeds` has no part in editor 'ddim', but in sdedit"),

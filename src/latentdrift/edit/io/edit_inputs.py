@@ -361,7 +361,7 @@ def known_of(image: Image, spec: Spec) -> dict[str, AttributeValue]:
     for name, value in granted.items():
         log.info(
             "the image does not say its %s: '%s' is taken, as all training images had; "
-            "`given=%s=...` says another",
+            "`given={'%s': ...}` says another",
             name,
             value,
             name,

@@ -312,5 +312,5 @@ class EditPlan:
             self.editor
         ].takes_instruction:  # says the change, and of the source what is known
             before = []
-        for sentence in prompts.departures([*before, *after], self.info.training):
+        for sentence in prompts.departures([*before, *after], self.info.training, "given"):
             log.warning(sentence)
