@@ -236,6 +236,26 @@ def test_an_edit_with_a_deleted_file_is_not_complete(tmp_path: Path, lost: str) 
     assert not is_complete(tmp_path / "e", FACTS)
 
 
+@pytest.mark.parametrize("text", ["[]", "null", "3", "{", ""])
+def test_an_edit_with_a_damaged_record_is_made_again(tmp_path: Path, text: str) -> None:
+    subject = raster(tmp_path)
+    write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)
+    (tmp_path / "e" / "record.json").write_text(text)
+    assert not is_complete(tmp_path / "e", FACTS)
+    assert differing(tmp_path / "e", FACTS) == []
+    write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)
+    assert is_complete(tmp_path / "e", FACTS)
+
+
+@pytest.mark.parametrize("files", [None, 3, "original.png", [3], {"original.png": 1}])
+def test_an_edit_whose_files_are_damaged_is_not_complete(tmp_path: Path, files: Any) -> None:
+    subject = raster(tmp_path)
+    write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)
+    path = tmp_path / "e" / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"files": files}))
+    assert not is_complete(tmp_path / "e", FACTS) and differing(tmp_path / "e", FACTS) == []
+
+
 def test_an_edit_of_an_earlier_version_is_complete_with_its_five_pictures(tmp_path: Path) -> None:
     subject = raster(tmp_path)
     write_counterfactual(tmp_path / "e", subject, as_it_was(subject), FACTS)

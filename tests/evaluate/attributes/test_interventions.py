@@ -99,7 +99,9 @@ def visits(made: float) -> FollowUps | None:
         "counterfactual": EvaluationImages((first + made * half).clip(0, 1)),
     }
     edits = [
-        recorded(f"{i}", EditRecord(f"p{i}", attributes=table[i], changes={"age": 80.0 + i}))
+        recorded(
+            f"{i}", EditRecord(patient=f"p{i}", attributes=table[i], changes={"age": 80.0 + i})
+        )
         for i in range(4)
     ]
     return follow_ups(edits, sets, real, SPEC, PatientResampling(np.arange(4), Resampling(40)))
@@ -144,7 +146,10 @@ def steps(made: float) -> FollowUps:
         "original": EvaluationImages(first),
         "counterfactual": EvaluationImages(first + made * sizes),
     }
-    edits = [recorded(p, EditRecord(p, attributes=table[0], changes={"age": 80.0})) for p in people]
+    edits = [
+        recorded(p, EditRecord(patient=p, attributes=table[0], changes={"age": 80.0}))
+        for p in people
+    ]
     told = follow_ups(edits, sets, real, SPEC, PatientResampling(np.arange(6), Resampling(400)))
     assert told is not None
     return told
@@ -185,9 +190,10 @@ def test_another_state_or_another_patient_is_no_follow_up() -> None:
     people = PatientResampling(np.arange(1), Resampling(10))
 
     def found(patient: str | None, **changes: Any) -> bool:
-        record = EditRecord(patient, attributes=dict(table.iloc[0]), changes=changes)
+        record = EditRecord(patient=patient, attributes=dict(table.iloc[0]), changes=changes)
         return follow_ups([recorded("0", record)], sets, real, SPEC, people) is not None
 
     assert found("p0", age=80.5, diagnosis="ill") and not found("p0", age=80.5)  # was ill by then
     assert not found("p0", age=83.0, diagnosis="ill") and not found("p1", age=80.0, diagnosis="ill")
+    assert found("p0", age=None, diagnosis="ill")  # an age that is not known is no other age
     assert not found(None, age=80.0, diagnosis="ill") and not found("p0", diagnosis="well")

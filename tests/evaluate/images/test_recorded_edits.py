@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_a_record_states_the_attributes_before_and_after():
         "add": ["Effusion"],
         "remove": ["Edema"],
     }
-    record = EditRecord.of(contents)
+    record = EditRecord.model_validate(contents)
     assert (record.patient, record.image, record.before) == ("p-1", "sha", "original")
     assert record.findings == ("Effusion", "Edema")
     findings = {"type": "findings", "vocabulary": ["Edema", "Effusion", "No Finding"]}
@@ -101,17 +102,75 @@ def test_a_record_states_the_attributes_before_and_after():
 
 
 def test_a_record_without_a_request_gets_a_sentence():
-    record = EditRecord.of({"verb": "edit", "patient": None})
+    record = EditRecord.model_validate({"verb": "edit", "patient": None})
     assert record == EditRecord() and record.before == "reconstruction"
     with pytest.raises(InputError, match="no 'changes'"):
         record.states(spec_of({"age": {"type": "number"}}))
 
 
+REQUEST = {"attributes": {"age": 60}, "changes": {"age": 70}}
+SPEC = spec_of({"age": {"type": "number"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[]", "it is no table of names and values"),
+        ("null", "it is no table of names and values"),
+        ("3", "it is no table of names and values"),
+        ("{", "Expecting property name"),
+        ("", "Expecting value"),
+        ('{"patient": 5}', "entry `patient`: input should be a valid string"),
+        ('{"image": ["a"]}', "entry `image`: input should be a valid string"),
+        ('{"detail": "no"}', "entry `detail`: input should be a valid boolean"),
+        ('{"detail": 1}', "entry `detail`: input should be a valid boolean"),
+        ('{"changes": "age"}', "entry `changes`: input should be a valid dictionary"),
+        ('{"changes": [1]}', "entry `changes`: input should be a valid dictionary"),
+        ('{"attributes": "age"}', "entry `attributes`: input should be a valid dictionary"),
+        ('{"attributes": {"age": {}}}', "entry `attributes.age"),
+        ('{"attributes": {"findings": [1]}}', "entry `attributes.findings"),
+        ('{"remove": "Effusion"}', "entry `remove`: input should be a valid tuple"),
+        ('{"add": {"Effusion": 1}}', "entry `add`: input should be a valid tuple"),
+        ('{"add": [1]}', "entry `add.0`: input should be a valid string"),
+        ('{"add": [null]}', "entry `add.0`: input should be a valid string"),
+    ],
+)
+def test_a_damaged_record_gets_a_sentence(tmp_path, text, problem):
+    write_edit(tmp_path / "a")
+    (tmp_path / "a" / "record.json").write_text(text)
+    with pytest.raises(InputError, match=f"{re.escape(problem)}.*; make the edit again"):
+        read_edits(tmp_path)
+
+
+def test_nulls_of_a_record_are_absent():
+    names = ("patient", "image", "detail", "attributes", "changes", "add", "remove")
+    assert EditRecord.model_validate(dict.fromkeys(names)) == EditRecord()
+
+
+def test_values_of_a_record_stay_as_they_are_written():
+    values = {"age": 60, "bmi": 60.0, "sex": "1", "smoker": True, "view": None, "findings": ["a"]}
+    record = EditRecord.model_validate({"attributes": values, "changes": values})
+    for read in (record.attributes, record.changes):
+        assert repr(dict(read)) == repr(values)
+
+
+@pytest.mark.parametrize("change", [{"attributes": {"age": "x"}}, {"changes": {"age": ["x"]}}])
+def test_a_word_where_a_number_is_needed_gets_a_sentence(change):
+    record = EditRecord.model_validate(REQUEST | change)
+    with pytest.raises(InputError, match=r"'x'.* as `age`, where a number is needed"):
+        record.states(SPEC)
+
+
+def test_a_number_that_the_cohort_has_not_may_be_a_word():
+    record = EditRecord.model_validate(REQUEST | {"attributes": {"age": 60, "site": "x"}})
+    assert record.states(SPEC)[1] == {"age": 70, "site": "x"}
+
+
 def test_the_patient_goes_before_the_image_and_the_image_before_the_edit():
-    records = [{"patient": "p-1", "image": "a"}, {"patient": None, "image": "a"}, {}]
+    records = [{"patient": "p-1", "image": "a"}, {"patient": "", "image": "a"}, {"image": ""}]
     grey = np.zeros((16, 16, 3), np.float32)
     edits = [
-        RecordedEdit(f"{place}", EditRecord.of(record), grey, grey, grey)
+        RecordedEdit(f"{place}", EditRecord.model_validate(record), grey, grey, grey)
         for place, record in enumerate(records)
     ]
     assert patients_of(edits) == ["p-1", "a", "edit 2"]

@@ -24,7 +24,11 @@ class NullIsAbsent(Checked):
         """Leave out optional values that are null."""
         if not isinstance(content, dict):
             return content
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        optional = {
+            field.alias or name
+            for name, field in cls.model_fields.items()
+            if not field.is_required()
+        }
         return {
             name: value
             for name, value in content.items()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image as Pillow
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from latentdrift.attributes.specification import Cell
@@ -24,9 +25,9 @@ from latentdrift.data.images.letterbox import Fit
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.edit.io.edit_facts import EditFacts
 from latentdrift.edit.io.edit_inputs import Subject
-from latentdrift.errors import ResourceError
+from latentdrift.errors import InputError, ResourceError
 from latentdrift.record import NAME, versions
-from latentdrift.storage import folder_written, write_text
+from latentdrift.storage import folder_written, read_model, write_text
 
 SCALE = 0.5
 """Share of the intensity range at which a map's colours end unless its largest value is smaller;
@@ -55,12 +56,36 @@ REQUIRED_FILES = (
 """Files that every edit has. A record of an earlier version names no files."""
 
 
+class WrittenRecord(BaseModel):
+    """Record of an edit on disk: its files, and the facts as they are written."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    files: tuple[str, ...] = REQUIRED_FILES
+
+    @classmethod
+    def read(cls, folder: Path) -> WrittenRecord | None:
+        """Read the record of the edit in a folder; None where it is missing or damaged."""
+        try:
+            return read_model(folder / NAME, cls, InputError, "edit record", "make the edit again")
+        except InputError:
+            return None
+
+    def differing(self, facts: EditFacts) -> list[str]:
+        """Names of the facts that differ from the recorded ones."""
+        recorded = self.model_extra or {}
+        wanted = json.loads(json.dumps(facts.to_dict(), default=str))
+        return [name for name, value in wanted.items() if recorded.get(name) != value]
+
+
 def is_complete(folder: Path, facts: EditFacts) -> bool:
     """Whether a folder holds the edit that these facts describe, with every file of its record."""
-    if not (folder / NAME).is_file() or differing(folder, facts):
-        return False
-    recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    return all((folder / name).is_file() for name in recorded.get("files", REQUIRED_FILES))
+    record = WrittenRecord.read(folder)
+    return (
+        record is not None
+        and not record.differing(facts)
+        and all((folder / name).is_file() for name in record.files)
+    )
 
 
 def differing(folder: Path, facts: EditFacts) -> list[str]:
@@ -71,13 +96,10 @@ def differing(folder: Path, facts: EditFacts) -> list[str]:
         facts: Everything that determines the edit.
 
     Returns:
-        The names; empty where there is no edit, or none differs.
+        The names; empty where there is no edit, its record is damaged, or none differs.
     """
-    if not (folder / NAME).is_file():
-        return []
-    recorded = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    wanted = json.loads(json.dumps(facts.to_dict(), default=str))
-    return [name for name, value in wanted.items() if recorded.get(name) != value]
+    record = WrittenRecord.read(folder)
+    return [] if record is None else record.differing(facts)
 
 
 def on_square(path: Path, fit: Fit) -> np.ndarray:

@@ -187,12 +187,9 @@ def _visit(record: EditRecord, real: EvaluationImages, spec: Spec) -> int | None
     candidates = [
         place for place in own.tolist() if _in_state(real.attributes.iloc[place], before, after)
     ]
+    age = np.nan if prompts.is_missing(after.get("age")) else as_number(after["age"])
     ages = [
-        abs(
-            float(real.attributes.iloc[place].get("age", np.nan))
-            - as_number(after.get("age", np.nan))
-        )
-        for place in candidates
+        abs(float(real.attributes.iloc[place].get("age", np.nan)) - age) for place in candidates
     ]
     return candidates[int(np.argmin(np.nan_to_num(ages, nan=np.inf)))] if candidates else None
 

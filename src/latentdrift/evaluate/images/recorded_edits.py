@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field, field_validator
 
 from latentdrift import prompts
 from latentdrift.attributes.specification import AttributeValues, Spec
+from latentdrift.data.cohort.description import NullIsAbsent
 from latentdrift.errors import InputError
+from latentdrift.record import NAME
+from latentdrift.storage import read_model
 
 STATES = ("original", "reconstruction", "counterfactual")
 EDIT_PICTURES = (*STATES, "difference")
 """Pictures that every edit has on disk."""
 
 
-@dataclass(frozen=True)
-class EditRecord:
-    """Content of an edit's record.json.
+Values = Mapping[str, str | int | float | bool | list[str] | None]
+"""Values of attributes in a record, whose whole numbers stay whole."""
+Findings = Annotated[tuple[str, ...], Field(strict=False)]
+"""Names of findings, a list in a record."""
 
-    Attributes:
-        patient: Pseudonym; None: not recorded.
-        image: Hash of the edited image; None: not recorded.
-        is_on_original: Whether the change was added to the original, which keeps its detail.
-        attributes: Attributes of the original.
-        changes: Requested values by attribute; None: not recorded.
-        add, remove: Findings that were requested to appear and to disappear.
-    """
+
+class EditRecord(NullIsAbsent):
+    """Content of an edit's record.json; further keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
 
     patient: str | None = None
+    """Pseudonym; None: not recorded."""
     image: str | None = None
-    is_on_original: bool = False
-    attributes: AttributeValues = field(default_factory=dict)
-    changes: AttributeValues | None = None
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
+    """Hash of the edited image; None: not recorded."""
+    is_on_original: bool = Field(default=False, alias="detail")
+    """Whether the change was added to the original, which keeps its detail."""
+    attributes: Values = Field(default_factory=dict)
+    """Attributes of the original."""
+    changes: Values | None = None
+    """Requested values by attribute; None: not recorded."""
+    add: Findings = ()
+    """Findings that were requested to appear."""
+    remove: Findings = ()
+    """Findings that were requested to disappear."""
 
+    @field_validator("patient", "image")
     @classmethod
-    def of(cls, contents: Mapping[str, Any]) -> EditRecord:
-        """Read the content of record.json; further keys are ignored."""
-        return cls(
-            patient=contents.get("patient") or None,
-            image=contents.get("image") or None,
-            is_on_original=bool(contents.get("detail")),
-            attributes=contents.get("attributes", {}),
-            changes=contents.get("changes"),
-            add=tuple(contents.get("add", ())),
-            remove=tuple(contents.get("remove", ())),
-        )
+    def is_named(cls, value: str | None) -> str | None:
+        """Read an empty name as not recorded."""
+        return value or None
 
     @property
     def before(self) -> str:
@@ -75,13 +76,19 @@ class EditRecord:
             spec: Attributes of the cohort.
 
         Raises:
-            InputError: The request was not recorded.
+            InputError: The request was not recorded, or a number is a word.
         """
         if self.changes is None:
             raise InputError(
                 "an edit's record.json has no 'changes', so the requested change is unknown; "
                 "make the edit with this version"
             )
+        for name, value in (*self.attributes.items(), *self.changes.items()):
+            if name in spec and spec[name].is_number and isinstance(value, str | list):
+                raise InputError(
+                    f"an edit's record.json has {value!r} as `{name}`, where a number is needed; "
+                    "make the edit again"
+                )
         return prompts.states(
             self.attributes, self.changes, add=self.add, remove=self.remove, spec=spec
         )
@@ -121,21 +128,31 @@ class RecordedEdit:
         """Read an edit from its folder.
 
         Raises:
-            InputError: A picture cannot be read.
+            InputError: A picture or the record cannot be read.
         """
-        record = folder / "record.json"
-        contents = json.loads(record.read_text()) if record.is_file() else {}
         mask = folder / "mask.png"
         reversals = sorted(folder.glob("reverse/*/counterfactual.png"))
         return cls(
             name=folder.name,
-            record=EditRecord.of(contents),
+            record=_read_record(folder),
             original=read_picture(folder / "original.png"),
             reconstruction=read_picture(folder / "reconstruction.png"),
             counterfactual=read_picture(folder / "counterfactual.png"),
             mask=read_picture(mask) if mask.is_file() else None,
             reversal=read_picture(reversals[0]) if reversals else None,
         )
+
+
+def _read_record(folder: Path) -> EditRecord:
+    """Record of an edit; where there is none, nothing is recorded.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return EditRecord()
+    return read_model(path, EditRecord, InputError, "edit record", "make the edit again")
 
 
 def read_picture(path: Path) -> np.ndarray:
