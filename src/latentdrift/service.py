@@ -44,6 +44,17 @@ log = logging.getLogger(__name__)
 Result = dict[str, Any]
 """Result of a verb as JSON values, which the option `json` prints."""
 DEMO = "made-by-demo.txt"
+DEMO_STEPS = (
+    "phantom: scans of 48 patients with 2 visits each, and their table",
+    "import",
+    "inspect",
+    "fit: the whole U-Net, then its start of sampling",
+    "generate",
+    "edit: what if these patients had dementia?",
+    "evaluate",
+)
+"""Verbs that `demo` runs, in their order."""
+DEMO_TIME = "about 4 to 5 minutes on two processor cores; not estimated for this machine"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 SMALL_CHANGE_WARNING = (
@@ -156,8 +167,6 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
     cohort = Cohort.load(options.cohort)
     out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
     inspection = write_inspection(cohort, out)
-    for warning in inspection.warnings:
-        log.warning(warning)
     return {
         "page": str(out / "inspect.html"),
         "images": inspection.images,
@@ -945,9 +954,15 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     out = options.out
     seed = options.seed
     _prepare_demo_folder(out)
-    log.info("1/7 phantom: scans of 48 patients with 2 visits each, and their table")
+    titles = enumerate(DEMO_STEPS, start=1)
+
+    def announce() -> None:
+        number, title = next(titles)
+        log.info("%d/%d %s", number, len(DEMO_STEPS), title)
+
+    announce()
     phantom(config.PhantomOptions(out=out / "scans", patients=48, visits=2, seed=seed))
-    log.info("2/7 import")
+    announce()
     scans = out / "scans"
     cohort = out / "cohort"
     import_(
@@ -956,21 +971,21 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
         ),
         quiet,
     )
-    log.info("3/7 inspect")
+    announce()
     inspect(config.InspectOptions(cohort=cohort), quiet)
-    log.info("4/7 fit: the whole U-Net, then its start of sampling")
+    announce()
     fit(
         config.FitOptions(
             cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed
         ),
         quiet,
     )
-    log.info("5/7 generate")
+    announce()
     generate_options = config.GenerateOptions(
         adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic"
     )
     generate(generate_options, quiet)
-    log.info("6/7 edit: what if these patients had dementia?")
+    announce()
     edit_options = config.EditOptions(
         adapter=str(out / "run"),
         source=cohort,
@@ -982,7 +997,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
         out=out / "edits",
     )
     edit(edit_options, quiet)
-    log.info("7/7 evaluate")
+    announce()
     evaluate_options = config.EvaluateOptions(
         real=cohort,
         synthetic=out / "synthetic",

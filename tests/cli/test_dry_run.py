@@ -66,6 +66,13 @@ def test_a_dry_run_refuses_the_folders_that_the_run_refuses(
     assert "there is no record" in refused_alike("replay", gone)
 
 
+def test_a_dry_run_of_the_demo_names_its_steps_and_time(tmp_path: Path) -> None:
+    planned = dry_run.run("demo", config.DemoOptions(out=tmp_path / "demo"))
+    verbs = [step.partition(":")[0] for step in planned["steps"]]
+    assert verbs == ["phantom", "import", "inspect", "fit", "generate", "edit", "evaluate"]
+    assert "minutes" in planned["time"] and not (tmp_path / "demo").exists()
+
+
 def test_a_dry_run_reads_the_sets_of_a_reader_study(
     tiny_cohort_folder: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,27 @@ def test_a_result_for_people_has_four_digits_and_no_dictionaries() -> None:
     ]
 
 
+NO_DRIFT = {"mode": "both", "form": "noise_mean", "start": "shift", "train": [], "infer": []}
+
+
+def test_no_drift_is_one_word() -> None:
+    assert show({"drift": {**NO_DRIFT, "source": "none"}}) == "drift: none"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"start": "pin"}, {"infer": [0.1]}, {"train": [0.1]}, {"groups": [{"phrase": "dementia"}]}],
+)
+def test_a_drift_or_another_start_has_its_values(other: dict[str, object]) -> None:
+    assert "mode: both" in show({"drift": {**NO_DRIFT, **other}})
+
+
+def test_sentences_stand_on_lines_of_their_own() -> None:
+    assert show({"warnings": ["Few, and small.", "One split."], "names": ["a", "b"]}) == (
+        "warnings:\n  Few, and small.\n  One split.\nnames: a, b"
+    )
+
+
 def test_findings_are_shown_as_their_sentences() -> None:
     flags = [{"name": "edge", "sentence": "the best delta is an end of the grid"}]
     assert show({"flags": flags, "none": []}).splitlines() == [

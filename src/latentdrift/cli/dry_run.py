@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from latentdrift import config, preflight, record
 from latentdrift.cli.show import duration, size
 from latentdrift.service import (
+    DEMO_STEPS,
+    DEMO_TIME,
     Result,
     check_demo_folder,
     edit_run_of,
@@ -415,9 +417,9 @@ def replay(options: config.ReplayOptions) -> Result:
 
 
 def demo(options: config.DemoOptions) -> Result:
-    """Check that the demo can write into its folder."""
+    """Name the steps of the demo, and check that it can write into its folder."""
     check_demo_folder(options.out)
-    return echo(options)
+    return {**echo(options), "steps": list(DEMO_STEPS), "time": DEMO_TIME}
 
 
 def echo(options: config.Options) -> Result:

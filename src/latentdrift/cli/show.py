@@ -20,7 +20,11 @@ def show(result: Mapping[str, Any], indent: str = "") -> str:
     """
     lines = []
     for key, value in result.items():
-        if _has_sentences(value):
+        if key == "drift" and _is_no_drift(value):
+            lines.append(f"{indent}{key}: none")
+        elif _is_list_of_phrases(value):
+            lines += [f"{indent}{key}:", *(f"{indent}  {phrase}" for phrase in value)]
+        elif _has_sentences(value):
             lines += [f"{indent}{key}:", *(f"{indent}  {part['sentence']}" for part in value)]
         elif not isinstance(value, Mapping):
             lines.append(f"{indent}{key}: {_text(value)}")
@@ -29,6 +33,20 @@ def show(result: Mapping[str, Any], indent: str = "") -> str:
         else:
             lines.append(f"{indent}{key}: none")
     return "\n".join(lines)
+
+
+def _is_no_drift(value: Any) -> bool:
+    """Whether a drift has no values, and the start of sampling is the plain one."""
+    if not isinstance(value, Mapping) or value.get("start") != "shift":
+        return False
+    return not any(value.get(part) for part in ("train", "infer", "groups"))
+
+
+def _is_list_of_phrases(value: Any) -> bool:
+    """Whether a value is a list of texts that commas cannot separate."""
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        return False
+    return any("," in part or part.endswith(".") for part in value)
 
 
 def _has_sentences(value: Any) -> bool:

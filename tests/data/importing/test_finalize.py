@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,33 @@ def taken_from(tmp_path: Path, **options) -> Cohort:
     return import_cohort(
         ImportOptions(source=tmp_path / "in", out=tmp_path / "cohort", workers=1, **options)
     )
+
+
+NIH_TITLES = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
+)
+
+
+def test_images_of_no_known_modality_are_to_be_described(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [NIH_TITLES]
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16)).astype(np.uint8)
+        save(tmp_path / "in" / f"{number}.png", pixels)
+        rows.append(f"{number}.png,Mass,0,{number},60,F,PA")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    with caplog.at_level(logging.INFO):
+        taken_from(tmp_path, table=tmp_path / "table.csv")
+    assert "Prompts say 'medical image'" in caplog.text
+    assert "with `describe='chest X-ray'`" in caplog.text
+    assert "The titles of the table fit `preset=nih-chestxray14`." in caplog.text
+    caplog.clear()
+    shutil.rmtree(tmp_path / "cohort")
+    shutil.rmtree(tmp_path / "cohort-private")
+    with caplog.at_level(logging.INFO):
+        taken_from(tmp_path, table=tmp_path / "table.csv", describe="chest X-ray")
+    assert "medical image" not in caplog.text
 
 
 @pytest.mark.parametrize(("bits", "window"), [(12, "0,4095"), (1, "0,1")])

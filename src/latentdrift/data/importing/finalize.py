@@ -3,6 +3,7 @@ appears."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from latentdrift.data.importing.staging import StagedImage, Staging
 from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.inspection.statistics import mixed, modalities
 from latentdrift.data.tables.cell_parsing import NOT_NAMED, Doubt, are_dates
-from latentdrift.data.tables.column_map import describe_map
+from latentdrift.data.tables.column_map import describe_map, fitting_presets
 from latentdrift.data.tables.pseudonymization import (
     PrivateTable,
     choose_salt,
@@ -36,9 +37,11 @@ from latentdrift.data.tables.pseudonymization import (
     write_private,
 )
 from latentdrift.data.tables.spellings import unite_spellings
+from latentdrift.data.tables.tables import Table
 from latentdrift.display.counting import count
 from latentdrift.errors import unknown
 
+log = logging.getLogger(__name__)
 DESCRIBE = {
     "MR": "MRI",
     "CT": "CT scan",
@@ -49,6 +52,8 @@ DESCRIBE = {
     "PT": "PET scan",
 }
 """Noun for an image of a modality (PS3.3 C.7.3.1.1.1), where no description is given."""
+UNDESCRIBED = "medical image"
+"""Description of images of an unknown modality."""
 
 
 MAX_EXAMPLES = 24
@@ -119,8 +124,11 @@ def publish(
         for name in dict.fromkeys(name for row in rows for name in row)
         if name not in (*COLUMNS, *conditions)
     ]
+    describe = options.describe or plan.map.describe or _describe(images)
+    if describe == UNDESCRIBED:
+        log.info(_undescribed(plan.table))
     info = {
-        "describe": options.describe or plan.map.describe or _describe(images),
+        "describe": describe,
         "kept": metadata,
         "split": split_info,
     }
@@ -435,7 +443,21 @@ def _strata(images: Sequence[AcceptedPicture], label: str) -> list[str]:
 
 def _describe(images: Sequence[AcceptedPicture]) -> str:
     modality = Counter(str(image.values.get("modality")) for image in images).most_common(1)[0][0]
-    return DESCRIBE.get(modality, "medical image")
+    return DESCRIBE.get(modality, UNDESCRIBED)
+
+
+def _undescribed(table: Table | None) -> str:
+    """Say how to describe images of an unknown modality.
+
+    Args:
+        table: Table of the import; None: there is none.
+    """
+    fitting = fitting_presets(table) if table else []
+    preset = f" The titles of the table fit `preset={fitting[0]}`." if fitting else ""
+    return (
+        f"Prompts say '{UNDESCRIBED}', because neither headers nor a map give the modality. "
+        f"Describe the images, for instance with `describe='chest X-ray'`.{preset}"
+    )
 
 
 def _account(
