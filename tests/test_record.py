@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ from latentdrift.errors import InputError
         ("[" * 50_000, "damaged"),
         ('{"verb": "fit", "options": {}, "results": 3}', "`results`"),
         ("\udcff", "damaged"),
+        ('{"verb": "edit", "options": {}, "inputs": null}', "`inputs`"),
+        ('{"verb": "edit", "options": {}, "inputs": {"adapters": null}}', "`inputs.adapters`"),
+        ('{"verb": "edit", "options": {}, "inputs": {"adapters": [3]}}', "`inputs.adapters.0`"),
+        (
+            '{"verb": "edit", "options": {}, "inputs": {"adapters": [{"method": 3}]}}',
+            "`inputs.adapters.0.method`",
+        ),
     ],
 )
 def test_a_record_of_wrong_types_is_a_sentence(text: str, finding: str, tmp_path: Path) -> None:
@@ -30,6 +38,22 @@ def test_a_record_of_wrong_types_is_a_sentence(text: str, finding: str, tmp_path
     with pytest.raises(InputError, match="no record of latentdrift") as error:
         record.read(tmp_path)
     assert finding in str(error.value)
+
+
+def test_inputs_of_a_later_version_are_read_as_they_are(tmp_path: Path) -> None:
+    text = '{"verb": "edit", "options": {}, "inputs": {"adapters": [{"later": 1}], "mask": null}}'
+    (tmp_path / "record.json").write_text(text)
+    assert record.read(tmp_path) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"a"', "{", "\udcff"])
+def test_a_damaged_private_part_is_a_sentence(text: str, tmp_path: Path) -> None:
+    place = record.private_place(tmp_path / "out")
+    place.parent.mkdir()
+    place.write_text(text, errors="surrogateescape")
+    recorded = {"verb": "edit", "options": {"source": None}, "private": ["source"]}
+    with pytest.raises(InputError, match=r"keeps source apart, in .*, which cannot be read"):
+        record.complete(recorded, tmp_path / "out" / "record.json")
 
 
 def test_outputs_are_those_of_the_names_given(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from latentdrift import config, record, service
@@ -320,6 +321,41 @@ def test_a_record_that_cannot_be_replayed_says_why(
     with pytest.raises(InputError) as error:
         service.replay(config.ReplayOptions(record=path, out=tmp_path / "b"))
     assert finding in str(error.value) and isinstance(error.value, LatentDriftError)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "finding"),
+    [
+        ({"inputs": {"adapters": None}}, InputError, "entry `inputs.adapters`"),
+        ({"inputs": {"adapters": [3]}}, InputError, "entry `inputs.adapters.0`"),
+        ({"editor": "nope"}, OptionError, "unknown editor 'nope'; known: "),
+        ({"editor": 3}, InputError, "`edit` does not take (editor: "),
+        ({"editor": ["ddim"]}, InputError, "`edit` does not take (editor: "),
+    ],
+)
+def test_a_record_of_an_edit_with_wrong_values_says_so(
+    tmp_path: Path, values: dict[str, Any], error: type[LatentDriftError], finding: str
+) -> None:
+    scan = tmp_path / "scan.png"
+    Image.new("L", (8, 8)).save(scan)
+    options = config.EditOptions(adapter="pocket", source=scan, out=tmp_path / "a", set=("age=1",))
+    path = recorded(tmp_path, "edit", options)
+    found = json.loads(path.read_text())
+    found["inputs"] = values.get("inputs", {})
+    found["options"]["editor"] = values.get("editor")
+    path.write_text(json.dumps(found))
+    with pytest.raises(error) as raised:
+        service.replay(config.ReplayOptions(record=path, out=tmp_path / "b"))
+    assert finding in str(raised.value)
+
+
+def test_an_adapter_of_a_record_without_a_method_replays(tmp_path: Path) -> None:
+    options = config.EditOptions(adapter="pocket", source=tmp_path, out=tmp_path / "a")
+    path = recorded(tmp_path, "edit", options, inputs={"adapters": [{}]})
+    again = service.replayed(
+        record.read(path), config.ReplayOptions(record=path, out=tmp_path / "b")
+    )
+    assert again.adapter == "pocket"
 
 
 def test_a_replay_is_not_compared_with_itself(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     try:
         result: dict[str, Any] = options | json.loads(place.read_text(encoding="utf-8"))
         return result
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         raise InputError(
             f"the record {path} keeps {', '.join(apart)} apart, in {place}, which cannot be read; "
             f"put that file back, or give the command of `{record['verb']}` again"
@@ -203,6 +203,22 @@ def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) 
     return all(record.get(name) == value for name, value in expected.items())
 
 
+class RecordedAdapter(BaseModel):
+    """An adapter among the inputs of a record; what else it holds is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    method: str | None = None
+
+
+class RecordedInputs(BaseModel):
+    """Inputs of a record; what else they hold is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    adapters: list[RecordedAdapter] = []
+
+
 class Record(BaseModel):
     """The part of a record that is read again; what else it holds is kept."""
 
@@ -210,7 +226,7 @@ class Record(BaseModel):
 
     verb: str
     options: dict[str, Any]
-    inputs: dict[str, Any] = {}
+    inputs: RecordedInputs = RecordedInputs()
     results: dict[str, Any] = {}
     private: list[str] | None = None
 

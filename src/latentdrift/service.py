@@ -939,10 +939,10 @@ def _options_before_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
     if old["verb"] == "generate":
         earlier["slots"] = SLOTS
     if old["verb"] == "edit":
-        methods = {adapter["method"] for adapter in old.get("inputs", {}).get("adapters", [])}
+        methods = {adapter.get("method") for adapter in old.get("inputs", {}).get("adapters", [])}
         own = next((name for name in ("instruct-pix2pix", "controlnet") if name in methods), "ddim")
-        row = EDITORS[old["options"].get("editor") or own]
-        if "iterations" in row.options and "iterations" not in old["options"]:
+        row = EDITORS.get(str(old["options"].get("editor") or own))
+        if row and "iterations" in row.options and "iterations" not in old["options"]:
             earlier["iterations"] = 2
             if "direct" in row.inversions and not old["options"].get("inversion"):
                 return earlier | {"inversion": "negative-prompt"}  # the default then
