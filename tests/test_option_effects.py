@@ -24,7 +24,7 @@ from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.config.parts import given
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.edit.core.edit_spec import EditSpec, given_options
-from latentdrift.edit.editors.editors import EDITORS
+from latentdrift.edit.editors.editors import EDITORS, with_inversion
 from latentdrift.edit.editors.editors import check as check_editor
 from latentdrift.errors import LatentDriftError, OptionError
 
@@ -447,8 +447,6 @@ def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: st
     beside: dict[str, Any] = {}
     if editor == "inpaint" or (option == "mask_edge" and editor in MASKED):
         beside["mask"] = Path("mask.png")
-    if option == "iterations" and "negative-prompt" in EDITORS[editor].inversions:
-        beside["inversion"] = "negative-prompt"
     options = config.EditOptions(
         adapter="run", source=Path("a.png"), out=Path("o"), **{**beside, option: value}
     )
@@ -463,7 +461,15 @@ def test_an_option_has_a_part_in_an_editor_or_is_refused(option: str, editor: st
 @pytest.mark.parametrize("editor", ["ddim", "prompt-to-prompt", "diffedit"])
 def test_iterations_are_refused_by_an_inversion_of_one_call_a_step(editor: str) -> None:
     with pytest.raises(OptionError, match="`iterations` has no part in inversion 'direct'"):
-        check_editor(editor, EditSpec(iterations=2))
+        check_editor(editor, EditSpec(inversion="direct", iterations=2))
+
+
+@pytest.mark.parametrize("editor", ["ddim", "prompt-to-prompt", "diffedit"])
+def test_iterations_ask_for_an_inversion_that_iterates(editor: str) -> None:
+    options = config.EditOptions(adapter="run", source=Path("a.png"), out=Path("o"))
+    assert with_inversion(options, editor).inversion == "direct"
+    more = options.model_copy(update={"iterations": 2})
+    assert with_inversion(more, editor).inversion == "negative-prompt"
 
 
 @pytest.mark.parametrize(

@@ -373,7 +373,7 @@ def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> Edi
             cannot be read.
     """
     from latentdrift.adapt.training.batches.edit_hints import sourced
-    from latentdrift.edit.editors.editors import starting
+    from latentdrift.edit.editors.editors import starting, with_inversion
     from latentdrift.edit.io.edit_inputs import entries
     from latentdrift.edit.io.edit_requests import EditPlan
     from latentdrift.edit.io.edit_run import EditRun
@@ -387,7 +387,7 @@ def edit_run_of(options: config.EditOptions, loaded: Model | None = None) -> Edi
     images = hints.having(entries(options, model.info, model.info.side))
     requests = plan.requests(images)
     model = replace(model, drift=starting(plan.editor, model, options.steps))
-    run = EditRun(model, options, plan, hints, requests)
+    run = EditRun(model, with_inversion(options, plan.editor), plan, hints, requests)
     run.check_free()
     return run
 
@@ -437,6 +437,7 @@ def make_edits(
     from latentdrift.evaluate.privacy.copy_gate import gate_edits, open_gate
 
     work = edit_run_of(options, loaded)
+    options = work.options
     reversals = (
         [(request, work.back(request)) for request in work.requests] if options.reverse else []
     )
@@ -936,17 +937,19 @@ def _options_before_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
     from latentdrift.sample.generate import SLOTS
 
     earlier: dict[str, Any] = {}
+    before: dict[str, Any] = {}
     if old["verb"] == "generate":
         earlier["slots"] = SLOTS
     if old["verb"] == "edit":
         methods = {adapter.get("method") for adapter in old.get("inputs", {}).get("adapters", [])}
         own = next((name for name in ("instruct-pix2pix", "controlnet") if name in methods), "ddim")
         row = EDITORS.get(str(old["options"].get("editor") or own))
-        if row and "iterations" in row.options and "iterations" not in old["options"]:
+        if row and "iterations" in row.options:
             earlier["iterations"] = 2
-            if "direct" in row.inversions and not old["options"].get("inversion"):
-                return earlier | {"inversion": "negative-prompt"}  # the default then
-    return {name: value for name, value in earlier.items() if name not in old["options"]}
+        if row and "direct" in row.inversions and not old["options"].get("inversion"):
+            before = {"inversion": "negative-prompt"}  # the default until records named it
+    new = {name: value for name, value in earlier.items() if name not in old["options"]}
+    return new | before
 
 
 def demo(options: config.DemoOptions, quiet: bool = False) -> Result:

@@ -87,6 +87,26 @@ def test_an_edit_to_the_same_prompt_is_the_reconstruction(base: Base, editor: st
         assert torch.allclose(result.reconstruction, result.counterfactual, atol=1e-4), inversion
 
 
+@pytest.mark.parametrize("edge", [1.0, 0.5], ids=["hard mask", "soft mask"])
+@pytest.mark.parametrize(
+    ("editor", "inversion"),
+    [
+        (editor, inversion)
+        for editor in ("ddim", "prompt-to-prompt")
+        for inversion in EDITORS[editor].inversions
+    ],
+)
+def test_in_a_mask_too_an_edit_to_the_same_prompt_changes_nothing(
+    base: Base, editor: str, inversion: str, edge: float
+) -> None:
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:24] = edge
+    result = edited(
+        base, target="a brain MRI", editor=editor, inversion=inversion, mask=mask, guidance=5.0
+    )
+    assert torch.allclose(result.reconstruction, result.counterfactual, atol=1e-4)
+
+
 @pytest.mark.parametrize("editor", [name for name in BY_PROMPTS if EDITORS[name].inversions])
 def test_the_reconstruction_is_what_the_autoencoder_keeps(base: Base, editor: str) -> None:
     """By construction, by the order of the method, or nearer than guidance away from the empty

@@ -126,16 +126,37 @@ def test_a_series_goes_on_and_grows_and_replays(edit: Callable[..., dict], tmp_p
     assert again["same"] and again["files"] == 3 * 5 + 2
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["no iterations", "iterations named"])
 def test_a_record_from_before_direct_inversion_replays_with_the_inversion_of_its_time(
-    edit: Callable[..., dict], tmp_path: Path
+    edit: Callable[..., dict], tmp_path: Path, named: bool
 ) -> None:
     out = tmp_path / "e"
     edit(out, set=("age=80",), limit=1, inversion="negative-prompt", iterations=2)
     path = out / "record.json"
     old = json.loads(path.read_text())
-    del old["options"]["iterations"]
     old["options"]["inversion"] = None
+    if not named:
+        del old["options"]["iterations"]
     path.write_text(json.dumps(old))
+    again = service.run(
+        "replay", config.ReplayOptions(record=out, out=tmp_path / "again"), quiet=True
+    )
+    assert again["same"]
+
+
+def test_edits_of_another_inversion_are_made_again(
+    edit: Callable[..., dict], tmp_path: Path
+) -> None:
+    """Also those whose record does not name it, from before direct inversion."""
+    out = tmp_path / "e"
+    edit(out, set=("age=80",), limit=1, inversion="negative-prompt")
+    path = next(out.glob("*/record.json"))
+    old = json.loads(path.read_text())
+    old["inversion"] = None
+    path.write_text(json.dumps(old))
+    edit(out, set=("age=80",), limit=1)
+    assert json.loads(path.read_text())["inversion"] == "direct"
+    assert json.loads((out / "record.json").read_text())["options"]["inversion"] == "direct"
     again = service.run(
         "replay", config.ReplayOptions(record=out, out=tmp_path / "again"), quiet=True
     )

@@ -29,11 +29,27 @@ def blend(
     """
 
     def denoise(xt: Tensor, t: float | Tensor, context: tuple[Conditioning, ...]) -> Tensor:
-        a, s = schedule.scales(t, xt)
-        outside = schedule.target(x0, (xt - a * x0) / s, t)
-        return inside * denoiser(xt, t, context) + (1 - inside) * outside
+        return blended(denoiser(xt, t, context), xt, t, schedule, x0, inside)
 
     return denoise
+
+
+def blended(
+    output: Tensor, xt: Tensor, t: float | Tensor, schedule: Schedule, x0: Tensor, inside: Tensor
+) -> Tensor:
+    """A prediction whose x0 outside of a mask is another one.
+
+    Args:
+        output: What the network predicts at xt [B, C, h, w].
+        xt: Noisy latents.
+        t: Their time.
+        schedule: Schedule of the base.
+        x0: x0 outside of the mask.
+        inside: M [1, 1, h, w] in [0, 1].
+    """
+    a, s = schedule.scales(t, xt)
+    outside = schedule.target(x0, (xt - a * x0) / s, t)
+    return inside * output + (1 - inside) * outside
 
 
 def to_latents(mask: Tensor, size: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentdrift.edit.core.attention import Attention
 from latentdrift.edit.core.edit_spec import EditSpec
-from latentdrift.edit.core.latent_blending import blend
+from latentdrift.edit.core.latent_blending import blend, blended
 from latentdrift.edit.core.token_alignment import Alignment
 from latentdrift.errors import OptionError
 from latentdrift.model.conditioning import Conditioning
@@ -51,8 +51,8 @@ class Inverted:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the way back under the source's prompt ends at the source by construction."""
-        return self.residuals is not None or self.corrections is not None
+        """Whether DDIM with the corrections leads to the source by construction."""
+        return self.corrections is not None
 
     def tensors(self) -> dict[str, Tensor]:
         """Tensors of the inversion by name, on the CPU, for its file."""
@@ -198,7 +198,10 @@ class Task:
     def under(
         self, network: Denoiser, w: float, references: Conditioning, condition: Conditioning
     ) -> Predictor:
-        """Guided denoiser with fixed embeddings; outside of a mask its x0 is the source's.
+        """Guided denoiser with fixed embeddings.
+
+        Outside of a mask its x0 is the source's; not where the inversion is exact, whose
+        corrections are those of the network alone (`together` keeps to the mask then).
 
         Args:
             network: The denoiser.
@@ -208,7 +211,8 @@ class Task:
         """
         denoiser = guide(network, w)
         index = {t: i for i, t in enumerate(self.times)}
-        if self.inside is not None:
+        is_exact = self.inversion is not None and self.inversion.is_exact
+        if self.inside is not None and not is_exact:
             denoiser = blend(denoiser, self.schedule, self.x0, self.inside)
 
         def denoise(xt: Tensor, t: Any, _: Any) -> Tensor:
@@ -248,7 +252,7 @@ class Task:
         )
 
     def reconstruction(self, inverted: Inverted) -> Tensor:
-        """The way back under the source's prompt; without a call of the network where it is exact.
+        """The way back under the source's prompt; no call of the network where it is exact.
 
         Args:
             inverted: The inversion.
@@ -272,6 +276,9 @@ class Task:
         """Both trajectories by DDIM step by step, the source's first, so that the counterfactual's
         can look at it.
 
+        With an exact inversion, x0 outside of a mask is that of the reconstruction's step, so the
+        counterfactual is on the source's trajectory there.
+
         Args:
             source: Denoiser of the reconstruction; it and the next have their contexts already.
             target: Denoiser of the counterfactual.
@@ -284,7 +291,12 @@ class Task:
 
         def both(pair: Tensor, t: Any, _: Any) -> Tensor:
             one, other = pair.chunk(2)
-            return torch.cat([source(one, t, None), target(other, t, None)])
+            kept = source(one, t, None)
+            changed = target(other, t, None)
+            if self.inside is not None and corrections is not None:
+                x0 = self.schedule.split(kept, one, t)[0]
+                changed = blended(changed, other, t, self.schedule, x0, self.inside)
+            return torch.cat([kept, changed])
 
         def after(pair: Tensor, done: int, *_: Any) -> Tensor:
             if corrections is not None:

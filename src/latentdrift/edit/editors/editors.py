@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from latentdrift.config import EditOptions
 from latentdrift.edit.core.controlnet import controlnet
 from latentdrift.edit.core.edit_spec import EditSpec
 from latentdrift.edit.core.sampling_start import SAMPLER
@@ -63,6 +64,8 @@ def ddim(task: Task) -> tuple[Tensor, Tensor]:
     """
     inverted = task.required_inversion
     target = task.changes(inverted.references)
+    if inverted.is_exact and task.inside is not None:
+        return task.together(task.reconstructs(inverted.references), target, inverted)
     return task.reconstruction(inverted), task.along(target, inverted)
 
 
@@ -111,13 +114,21 @@ class Editor:
         """
         return bool(self.inversions) if requested is None else requested
 
-    def inversion(self, requested: str | None) -> str | None:
+    def inversion(self, requested: str | None, iterations: int | None = None) -> str | None:
         """Row of INVERSIONS that the editor uses; None where it starts from noise.
 
         Args:
-            requested: The user's choice; None: the editor's default.
+            requested: The user's choice; None: the editor's first, or its first that iterates.
+            iterations: Fixed-point iterations that the user asks for; None: not asked.
         """
-        return requested or next(iter(self.inversions), None)
+        if requested is not None:
+            return requested
+        able = (
+            name
+            for name in self.inversions
+            if iterations is None or "iterations" in INVERSIONS[name].options
+        )
+        return next(able, None)
 
 
 P2P = (*WAY, "cross_share", "self_share", "exchange", "emphasis", "local_blend", *MASK)
@@ -223,6 +234,20 @@ def starting(editor: str, model: Model, steps: int) -> Drift:
     )
 
 
+def with_inversion(options: EditOptions, editor: str) -> EditOptions:
+    """Options of `edit` that name the inversion, so that a record of them does.
+
+    Args:
+        options: Options of `edit`.
+        editor: Row of EDITORS.
+    """
+    row = EDITORS[editor]
+    if "inversion" not in row.options:
+        return options
+    inversion = row.inversion(options.inversion, options.iterations)
+    return options.model_copy(update={"inversion": inversion})
+
+
 def check(name: str, spec: EditSpec, further: Collection[str] = ()) -> None:
     """Check that the options of `edit` go together.
 
@@ -263,7 +288,7 @@ def check(name: str, spec: EditSpec, further: Collection[str] = ()) -> None:
             f"editor '{name}' does not start from inversion '{inversion}'; it takes "
             f"{', '.join(row.inversions)}"
         )
-    used = row.inversion(inversion)
+    used = row.inversion(inversion, spec.iterations)
     if "iterations" in given and used and "iterations" not in INVERSIONS[used].options:
         able = [name for name in row.inversions if "iterations" in INVERSIONS[name].options]
         raise OptionError(

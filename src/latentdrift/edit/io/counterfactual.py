@@ -156,7 +156,7 @@ def _edit_once(
                 for text in (prompts.source, prompts.target)
             )
             task = replace(task, strength=1.0, starts=(starts[0], starts[1]))
-        if inversion := row.inversion(spec.inversion):
+        if inversion := row.inversion(spec.inversion, spec.iterations):
             inverted = _inverted(task, inversion, prompts.source, model.base, hints, cache, spec)
             task = replace(task, inversion=inverted)
         if mask is not None:

@@ -241,7 +241,8 @@ class EditRun:
     def inversions(self, requests: Sequence[Request]) -> int:
         """Number of inversions for these requests: one for each image, and for each seed if it
         matters."""
-        row = INVERSIONS.get(EDITORS[self.plan.editor].inversion(self.options.inversion) or "")
+        name = EDITORS[self.plan.editor].inversion(self.options.inversion)
+        row = INVERSIONS.get(name or "")
         images = len({request.entry.name for request in requests})
         return 0 if row is None else images * (self.options.seeds if "seed" in row.options else 1)
 
