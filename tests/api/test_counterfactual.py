@@ -90,3 +90,11 @@ def test_edits_that_are_all_held_back_are_named_so(
     with pytest.raises(CohortError, match=r"repeat training images.*held back in .*-quarantine"):
         model.edit(tmp_path / "scan.png", set={"diagnosis": "dementia"})
     assert model.edit_all(tmp_path / "scan.png", set={"diagnosis": "dementia"}) == []
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{"])
+def test_a_damaged_record_is_a_sentence(text: str, tmp_path: Path) -> None:
+    for name in ("record.json", "counterfactual.png"):
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=r"no edit record of latentdrift.*; make the edit again"):
+        _ = ld.Counterfactual(tmp_path).facts

@@ -50,6 +50,15 @@ def test_damaged_files_are_refused(broken: Path) -> None:
         Base.load(broken)
 
 
+@pytest.mark.parametrize("text", ["[]", "null", "3"])
+def test_a_file_of_settings_that_is_no_table_is_refused(text: str, broken: Path) -> None:
+    (broken / "scheduler" / "scheduler_config.json").write_text(text)
+    with pytest.raises(
+        BaseModelError, match=r"_config\.json is no table of names.* fetch it again"
+    ):
+        Base.load(broken)
+
+
 def test_half_precision_files_are_found(broken: Path, base: Base) -> None:
     base_unet = broken / "unet" / "diffusion_pytorch_model.safetensors"
     base_unet.rename(base_unet.with_name("diffusion_pytorch_model.fp16.safetensors"))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image as Pillow
+from pydantic import RootModel
 
 from latentdrift.api.scratch import copy_result, open_result
 from latentdrift.data.tables.pseudonymization import private_folder
 from latentdrift.display import notebook
+from latentdrift.errors import InputError
 from latentdrift.record import NAME
+from latentdrift.storage import read_document
 
 
 class Counterfactual:
@@ -58,9 +60,14 @@ class Counterfactual:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Content of the record: prompts, editor, options, drift and hashes."""
-        facts: dict[str, Any] = json.loads((self.folder / NAME).read_text(encoding="utf-8"))
-        return facts
+        """Content of the record: prompts, editor, options, drift and hashes.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        model = RootModel[dict[str, Any]]
+        cure = "make the edit again"
+        return read_document(self.folder / NAME, model, InputError, "edit record", cure)
 
     def _read(self, name: str) -> Pillow.Image:
         with Pillow.open(self.folder / f"{name}.png") as image:

@@ -245,15 +245,19 @@ def config(path: Path) -> dict[str, Any]:
     """Read one of diffusers' JSON files.
 
     Raises:
-        BaseModelError: It is not JSON.
+        BaseModelError: It is not JSON, or no table of names and values.
     """
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return result
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BaseModelError(
             f"{path} is not JSON ({error}): it is damaged; fetch it again"
         ) from error
+    if not isinstance(content, dict):
+        raise BaseModelError(
+            f"{path} is no table of names and values: it is damaged; fetch it again"
+        )
+    return content
 
 
 def weights(folder: Path, part: str, stem: str, variant: str | None) -> Path:

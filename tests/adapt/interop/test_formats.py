@@ -21,7 +21,7 @@ from latentdrift.adapt.interop.importer import adopt
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import lora, textual_inversion
 from latentdrift.adapt.methods.lora import Lora
-from latentdrift.errors import AdapterError
+from latentdrift.errors import AdapterError, BaseModelError
 from latentdrift.model.families.families import FAMILIES
 from latentdrift.model.families.sd import TEXT_PREFIX as TEXT
 from latentdrift.model.families.sd import UNET_PREFIX as UNET
@@ -96,6 +96,10 @@ def test_peft_keeps_its_scale_beside_the_file(tiny_base_folder: Path, tmp_path: 
     peft(changes, tmp_path / "adapter_model.safetensors")
     found = load_adapter(tmp_path, base=str(tiny_base_folder), device="cpu", precision="fp32")
     assert same(lora.collect(found.base), changes)
+    for text in ("{", "[]", "null"):
+        (tmp_path / "adapter_config.json").write_text(text)
+        with pytest.raises(BaseModelError, match=r"adapter_config\.json is n.* fetch it again"):
+            load_adapter(tmp_path, base=str(tiny_base_folder), device="cpu", precision="fp32")
     (tmp_path / "adapter_config.json").unlink()
     with pytest.raises(
         AdapterError, match=r"which keeps the scale in adapter_config.json: put that file beside it"

@@ -23,7 +23,7 @@ from latentdrift.adapt.interop.exports import export
 from latentdrift.adapt.interop.importer import adopt
 from latentdrift.adapt.loading import load_adapter
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import AdapterError, OptionError
+from latentdrift.errors import AdapterError, BaseModelError, OptionError
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
 from latentdrift.sample.generate import SamplingOptions, generate
@@ -280,6 +280,9 @@ def test_a_controlnet_of_another_base_or_kind_is_refused(
         AdapterError,
         match="is a ControlNet with global_pool_conditions True, which latentdrift does not know",
     ):
+        adopt(load(tiny_base_folder), pooled, tmp_path / "run")
+    (pooled / "config.json").write_text("[]")
+    with pytest.raises(BaseModelError, match=r"config\.json is no table of names"):
         adopt(load(tiny_base_folder), pooled, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

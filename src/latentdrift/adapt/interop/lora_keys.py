@@ -12,6 +12,7 @@ from torch import Tensor
 from latentdrift.adapt.adapters.checkpoint_reader import Foreign
 from latentdrift.adapt.methods.lora import METADATA, Lora, Pair, pairs, places
 from latentdrift.errors import AdapterError
+from latentdrift.model import model_files
 from latentdrift.model.base import Base
 from latentdrift.model.families.family import Family, LoraPart
 
@@ -61,6 +62,7 @@ def peft(foreign: Foreign, base: Base) -> Lora:
 
     Raises:
         AdapterError: adapter_config.json is missing, or not supported.
+        BaseModelError: It is damaged.
     """
     path = foreign.path.with_name("adapter_config.json")
     if not path.is_file():
@@ -68,7 +70,7 @@ def peft(foreign: Foreign, base: Base) -> Lora:
             f"{foreign.path} was saved by peft, which keeps the scale in {path.name}: put "
             "that file beside it"
         )
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = model_files.config(path)
     if config.get("use_dora") or config.get("peft_type", "LORA") != "LORA":
         kind = "DoRA" if config.get("use_dora") else config["peft_type"]
         raise AdapterError(f"{path} says that it is {kind}; latentdrift reads plain LoRA")

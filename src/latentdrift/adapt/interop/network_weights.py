@@ -8,7 +8,6 @@ and whatever does not fill it to the last tensor was made for another base.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from latentdrift.adapt.adapters.checkpoint_reader import Foreign
 from latentdrift.adapt.methods import custom_diffusion
 from latentdrift.errors import AdapterError, BaseModelError
+from latentdrift.model import model_files
 from latentdrift.model.base import Base, Schedule, read_schedule
 
 HINT = "controlnet_cond_embedding"
@@ -67,9 +67,10 @@ def control(foreign: Foreign) -> Network:
 
     Raises:
         AdapterError: It uses its hint in a way that is not supported.
+        BaseModelError: Its config.json is damaged.
     """
     about = foreign.path.with_name("config.json")
-    config = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    config = model_files.config(about) if about.is_file() else {}
     for name, ours in UNKNOWN.items():
         if config.get(name, ours) != ours:
             raise AdapterError(

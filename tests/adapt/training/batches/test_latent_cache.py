@@ -116,6 +116,15 @@ def test_a_cache_that_lost_its_arrays_is_made_again(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "latents-k" / "done.json").read_text()) == {"rows": 10}
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "{", "", "{}", '{"rows": "10"}', '{"rows": -1}'])
+def test_a_cache_with_a_damaged_count_is_made_again(tmp_path: Path, text: str) -> None:
+    latent_cache.cached(tmp_path, "latents", "k", 10, Counting())
+    (tmp_path / "latents-k" / "done.json").write_text(text)
+    again = Counting()
+    arrays = latent_cache.cached(tmp_path, "latents", "k", 10, again)
+    assert again.calls[0][0] == 0 and arrays["value"][:, 0].tolist() == list(range(10))
+
+
 def test_prompts_are_embedded_once_and_looked_up_by_text(base: Base, tmp_path: Path) -> None:
     prompts = ["", "a brain MRI", "a brain MRI of a 75 year old"]
     contexts = latent_cache.contexts(base, prompts, tmp_path)

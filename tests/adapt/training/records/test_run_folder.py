@@ -70,6 +70,18 @@ def test_later_steps_and_the_end_are_forgotten(tmp_path: Path) -> None:
     assert run.entries() == []
 
 
+@pytest.mark.parametrize("line", [b"3", b"null", b"{", b"[]", b"{}", b'{"step": "2"}', b"\xff"])
+def test_a_damaged_line_of_the_log_is_skipped(line: bytes, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log(step=1, loss=0.5)
+    with (tmp_path / "log.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    run.log(step=2, loss=0.25)
+    assert run.entries() == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}]
+    run.rewind(1)
+    assert run.losses()["train"] == 0.5
+
+
 def test_a_disk_that_is_too_small_is_said(tmp_path: Path) -> None:
     run = Run(tmp_path / "not" / "yet" / "there")
     run.need(1)

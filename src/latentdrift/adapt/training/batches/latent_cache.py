@@ -87,7 +87,7 @@ def _completed(
     """The arrays of a folder, gone on with from where they end."""
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "done.json"
-    done = json.loads(state.read_text())["rows"] if state.exists() else 0
+    done = _rows_done(state)
     arrays = (
         {path.stem: np.load(path, mmap_mode="r+") for path in folder.glob("*.npy")} if done else {}
     )
@@ -105,6 +105,16 @@ def _completed(
         if progress:
             progress(done, rows)
     return arrays
+
+
+def _rows_done(state: Path) -> int:
+    """Rows that a cache holds by its done.json; 0 where it is missing or damaged."""
+    try:
+        content = json.loads(state.read_text())
+    except (OSError, ValueError):
+        return 0
+    rows = content.get("rows") if isinstance(content, dict) else None
+    return rows if isinstance(rows, int) and rows >= 0 else 0
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:

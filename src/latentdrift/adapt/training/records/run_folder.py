@@ -125,10 +125,12 @@ class Run:
             file.write(json.dumps(entry) + "\n")
 
     def entries(self) -> list[dict[str, Any]]:
-        """Read the entries of log.jsonl; a half-written last line is skipped."""
+        """Read the entries of log.jsonl; half-written and damaged lines are skipped."""
         path = self.folder / "log.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        lines = (line for line in text.splitlines(keepends=True) if line.endswith("\n"))
+        entries = (_entry(line) for line in lines)
+        return [entry for entry in entries if entry is not None]
 
     def losses(self) -> dict[str, float | None]:
         """Losses of the run, from its log.
@@ -157,3 +159,12 @@ class Run:
         ]
         lines = [json.dumps(entry) + "\n" for entry in known]
         write_text(self.folder / "log.jsonl", "".join(lines))
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """Entry of a line of log.jsonl; None where the line is damaged."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None
