@@ -18,6 +18,8 @@ from latentdrift.adapt.methods.examples import of_rows
 from latentdrift.cli import dry_run, main
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, InputError, OptionError
+from latentdrift.model.base import Base
+from latentdrift.model.drift import Drift
 
 pytestmark = pytest.mark.usefixtures("few_candidates")
 
@@ -402,6 +404,15 @@ def test_mistakes_are_sentences(study: Path, tmp_path: Path) -> None:
 def test_an_adapter_refuses_another_base(study: Path, tmp_path: Path, tiny_v_folder: Path) -> None:
     with pytest.raises(AdapterError, match="does not fit"):
         generate(study, tmp_path / "g", base=str(tiny_v_folder))
+
+
+def test_a_preview_reports_each_of_its_images(tiny_base_folder: Path) -> None:
+    base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
+    seen: list[tuple[int, int]] = []
+    pictures = service._preview(
+        base, Drift(), None, ["a", "b"], None, lambda *counts: seen.append(counts), seed=0
+    )
+    assert len(pictures) == 2 and seen == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_demo_never_deletes_a_folder_of_others(tmp_path: Path) -> None:

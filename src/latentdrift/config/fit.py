@@ -62,7 +62,7 @@ class FitOptions(Options):
     """Drift: `none`; a value in standard deviations of unit noise (`0.1`), of a latent channel's
     mean (`6.4sd`), or per channel (`a,b,c,d`); the file of an estimate or search; `auto`, the
     closed form; or `calibrated`, the start that the images of the finished fit measure.
-    `calibrated` draws 32 images or more after the last step; the others draw none."""
+    `calibrated` draws 32 images or more after the last step; `none` and `auto` draw none."""
     drift_mode: DriftMode | None = None
     """Stage in which drift acts, and start of sampling; default: `infer` for `auto` and
     `calibrated`, `both` for a value."""
