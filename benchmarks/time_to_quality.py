@@ -38,8 +38,9 @@ RESAMPLES = 200
 
 VARIANTS: dict[str, list[str]] = {
     "lora": ["--method", "lora"],
+    "lora, attention": ["--method", "lora", "--targets", "attention"],
+    "lora, rank 32": ["--method", "lora", "--rank", "32"],
     "full": ["--method", "full"],
-    "lora, rank 32, all layers": ["--method", "lora", "--rank", "32", "--targets", "all"],
     "full, rate 2e-4": ["--method", "full", "--learning-rate", "2e-4"],
     "full, rate 1e-3": ["--method", "full", "--learning-rate", "1e-3"],
     "full, batch 4": ["--method", "full", "--batch-size", "4"],
@@ -48,10 +49,7 @@ VARIANTS: dict[str, list[str]] = {
     "full, EMA 0.99": ["--method", "full", "--ema", "0.99"],
     "full, no drift": ["--method", "full", "--drift", "none"],
     "full, offset 0.1": ["--method", "full", "--noise", "offset=0.1"],
-    "lora, rank 32, all layers, rate 1e-3": [
-        *("--method", "lora", "--rank", "32", "--targets", "all"),
-        *("--learning-rate", "1e-3"),
-    ],
+    "lora, rate 1e-3": ["--method", "lora", "--learning-rate", "1e-3"],
 }
 
 

@@ -134,7 +134,7 @@ def test_what_has_a_part_is_not_refused() -> None:
 OTHER: dict[str, Any] = {
     "rank": 3,
     "alpha": 5.0,
-    "targets": "all",
+    "targets": "attention",
     "train_text_encoder": True,
     "token": "<new>",
     "vectors": 3,

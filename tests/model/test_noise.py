@@ -458,7 +458,7 @@ def test_the_loss_is_of_what_the_network_is_to_predict(run_fit: Fit) -> None:
             ["--prediction", "v_prediction", "--method", "textual-inversion"],
             "predicts epsilon; take --method full",
         ),
-        (["--prediction", "x0"], "--prediction is 'x0'"),
+        (["--prediction", "x0"], "--prediction is x0; give 'epsilon' or 'v_prediction'"),
     ],
 )
 def test_the_command_line_says_what_to_do_before_work_starts(

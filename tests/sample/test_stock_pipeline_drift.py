@@ -78,6 +78,12 @@ def corrected(delta: Any, eta: float) -> After:
     return add
 
 
+def eta_of(sampler: str) -> float:
+    """Share of DDPM's noise in the sampler's steps."""
+    step = SAMPLERS[sampler].step
+    return step.eta if step else 0.0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("sampler", "steps", "options", "bare", "with_k"), RESIDUALS)
 def test_drift_is_lost_as_calculated_and_k_puts_it_back(
@@ -92,7 +98,7 @@ def test_drift_is_lost_as_calculated_and_k_puts_it_back(
     network = gaussian(schedule, delta=delta)
     s_T = schedule.s(first_time(sampler, schedule, steps))
     undrifted = sample(gaussian(schedule), schedule, sampler, steps)
-    after = corrected(delta, SAMPLERS[sampler].step.get("eta", 0.0))
+    after = corrected(delta, eta_of(sampler))
     for residual, found in (
         (bare, sample(network, schedule, sampler, steps, s_T * delta)),
         (with_k, sample(network, schedule, sampler, steps, s_T * delta, after)),
@@ -310,7 +316,7 @@ def test_stock_pipeline_is_the_wrapped_network(
     steps = 12
     w = 3.0
     pipe = pipeline(tiny_base_folder, base, sampler)
-    eta = SAMPLERS[sampler].step.get("eta", 0.0)
+    eta = eta_of(sampler)
     t0 = first_time(sampler, base.schedule, steps)
     prompt = "a brain MRI"
 

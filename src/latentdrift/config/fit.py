@@ -115,7 +115,7 @@ class FitOptions(Options):
     """Rank of the LoRA matrices."""
     alpha: Annotated[float, Field(gt=0)] | None = None
     """LoRA scale alpha, above 0: the weight change is (alpha / rank) B A; default: the rank."""
-    targets: str = "attention"
+    targets: str = "all"
     """Layers with LoRA matrices."""
     train_text_encoder: bool = False
     """Train the text encoder too, by the same method (full, lora, dreambooth, dreambooth-lora)."""

@@ -71,7 +71,9 @@ def layer_sum(base: Base, *parts: tuple[Path, float]) -> Base:
         for name, pair in lora.read(folder / "adapter" / lora.FILE).items():
             module = base.network.get_submodule(name.removeprefix("unet."))
             with torch.no_grad():
-                module.weight += weight * pair.alpha / pair.rank * pair.b @ pair.a
+                change = pair.b.flatten(1) @ pair.a.flatten(1)
+                scale = weight * pair.alpha / pair.rank
+                module.weight += scale * change.reshape(module.weight.shape)
     return base
 
 

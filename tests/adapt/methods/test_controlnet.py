@@ -402,7 +402,7 @@ def test_masks_stay_beside_the_pictures_that_were_drawn_from_them(
         name for name in record.read(made.folder)["results"]["outputs"] if name.startswith("masks/")
     } == set(made.rows()["mask"])
     pairs = hinted_job(
-        load(Path(made.info["base"]["name"])), made, "mask=mask"
+        load(Path(made.info.model_dump()["base"]["name"])), made, "mask=mask"
     )  # what it was made for: training on pairs
     assert len(pairs.train) == 7
 

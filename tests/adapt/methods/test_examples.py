@@ -178,12 +178,12 @@ def test_targets_alpha_and_the_text_encoder_reach_the_file(
     def names(to: str, **more: Any) -> dict[str, torch.Tensor]:
         return weights(short_fit(tiny_base_folder, cohort, tmp_path / to, steps=2, **more))
 
-    plain = names("plain")
+    plain = names("plain", targets="attention")
     cross = names("cross", targets="cross-attention")
-    every = names("all", targets="all")
+    every = names("all")
     assert cross.keys() == {name for name in plain if ".attn2." in name}
     assert plain.keys() < every.keys() and any("conv1" in name for name in every)
-    text = names("text", train_text_encoder=True)
+    text = names("text", targets="attention", train_text_encoder=True)
     assert {
         name for name in text if name.startswith("text_encoder.")
     } and text.keys() > plain.keys()
@@ -193,7 +193,7 @@ def test_targets_alpha_and_the_text_encoder_reach_the_file(
         if name.startswith("text_encoder.") and "lora_B" in name
     )
     first = next(iter(plain))
-    assert not torch.equal(plain[first], names("alpha", alpha=8.0)[first])
+    assert not torch.equal(plain[first], names("alpha", targets="attention", alpha=8.0)[first])
 
 
 @pytest.mark.parametrize("method", ["full", "dreambooth", "lora", "dreambooth-lora"])

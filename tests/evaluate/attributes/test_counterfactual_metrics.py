@@ -105,6 +105,8 @@ def test_a_change_on_the_image_itself_is_measured_from_the_image() -> None:
         for before in ("reconstruction", "original")
     )
     assert judged(some).minimality["change"].value == pytest.approx(drawn, rel=1e-5)
-    some = [replace(one, record=replace(one.record, is_on_original=True)) for one in some]
+    some = [
+        replace(one, record=one.record.model_copy(update={"is_on_original": True})) for one in some
+    ]
     assert judged(some).minimality["change"].value == pytest.approx(kept, rel=1e-5)
     assert judged(some).composition.value == pytest.approx(0.25, abs=1e-5)

@@ -176,7 +176,7 @@ TOY = Toy(
     },
     classes={"reader": ("architectures", ("T5EncoderModel",))},
     tokenizer_folders=("words",),
-    lora_targets={"attention": ("to_q", "to_v")},
+    lora_targets={"attention": ("to_q", "to_v"), "all": ("to_q", "to_v")},
     lora_text_targets=("q", "v"),
     lora_parts=(
         LoraPart("denoiser", "denoiser.", kohya="lora_denoiser"),
