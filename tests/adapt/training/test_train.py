@@ -549,9 +549,15 @@ def test_a_plan_counts_what_is_trained_and_written(
         for key, module in base.network.named_modules()
         if key.endswith(("to_q", "to_k", "to_v", "to_out.0"))
     }
+    others = ("ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "time_emb_proj")
+    layers = [
+        module.weight
+        for key, module in base.network.named_modules()
+        if key in projections or key.endswith(others)
+    ]
     expected = {
         "full": sum(parameter.numel() for parameter in base.network.parameters()),
-        "lora": sum(2 * (layer.in_features + layer.out_features) for layer in projections.values()),
+        "lora": sum(2 * (len(weight) + weight[0].numel()) for weight in layers),
         "textual-inversion": 2 * 32,
     }
     expected |= {"dreambooth": expected["full"], "dreambooth-lora": expected["lora"]}
