@@ -145,7 +145,7 @@ def test_kill_9_and_the_same_command_again(
         "from latentdrift.data.cohort.cohort import Cohort\n"
         "from latentdrift.model.base import Base\n"
         "base, cohort, out = sys.argv[1:]\n"
-        f"options = FitOptions(cohort=cohort, out=out, base=base, **{small()!r})\n"
+        f"options = FitOptions(cohort=cohort, out=out, base=base, **{small(steps=STEPS)!r})\n"
         "die = lambda done, loss: os.kill(os.getpid(), signal.SIGKILL) if done == 5 else None\n"
         "base = Base.load(base, device='cpu', precision='fp32')\n"
         "fit(base, Cohort.load(cohort), options, Path(out), on_step=die, quiet=True)\n"
