@@ -65,7 +65,9 @@ class Setting:
     base: Path
     """The pocket base's folder."""
     images: Path
-    """Training images with `metadata.csv`, as the example scripts read them."""
+    """Training images alone, as the script of textual inversion reads them."""
+    captioned: Path
+    """Training images with `metadata.csv`, as the other scripts read them."""
     runs: Path
     """Folder of the runs, emptied before each."""
 
@@ -96,14 +98,20 @@ def fit_by_us(method: str, *more: str) -> Command:
     return command
 
 
-def fit_by_script(script: str, *more: str) -> Command:
-    """The same number of steps of an example script."""
+def fit_by_script(script: str, *more: str, data: str = "captioned") -> Command:
+    """The same number of steps of an example script.
+
+    Args:
+        script: Its path below `examples`.
+        more: Further arguments.
+        data: Field of the setting with the folder that it reads.
+    """
 
     def command(setting: Setting, steps: int, out: Path) -> list[str]:
         return [
             *(sys.executable, str(RUN_EXAMPLE), str(setting.examples / script)),
             *("--pretrained_model_name_or_path", str(setting.base)),
-            *("--train_data_dir", str(setting.images), "--output_dir", str(out)),
+            *("--train_data_dir", str(getattr(setting, data)), "--output_dir", str(out)),
             *("--resolution", str(RESOLUTION), "--train_batch_size", str(BATCH)),
             *("--max_train_steps", str(steps), "--seed", "0", "--mixed_precision", "no"),
             *more,
@@ -142,6 +150,7 @@ FITS: dict[str, tuple[Command, Command]] = {
             "textual_inversion/textual_inversion.py",
             *("--placeholder_token", "<cohort>", "--initializer_token", "brain"),
             *("--num_vectors", str(VECTORS), "--learnable_property", "style"),
+            data="images",
         ),
     ),
     "full": (
@@ -190,21 +199,25 @@ def prepare(diffusers: Path, cohort: Path, folder: Path) -> Setting:
     if not (diffusers / "examples" / "text_to_image").is_dir():
         raise SystemExit(f"{diffusers} has no examples/text_to_image; give a checkout of diffusers")
     images = folder / "images"
+    captioned = folder / "captioned"
     shutil.rmtree(images, ignore_errors=True)
+    shutil.rmtree(captioned, ignore_errors=True)
     images.mkdir(parents=True)
+    captioned.mkdir()
     read = Cohort.load(cohort)
     rows = read.rows("train")
     pixels = read.batch(rows, RESOLUTION)
     style = Manner()
-    with (images / "metadata.csv").open("w", newline="") as file:
+    with (captioned / "metadata.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["file_name", "text"])
         for i, (row, unit) in enumerate(zip(rows.to_dict("records"), pixels, strict=True)):
             grey = ((unit.transpose(1, 2, 0) + 1) * 127.5).round().clip(0, 255).astype("uint8")
-            Image.fromarray(grey).save(images / f"{i:06d}.png")
+            for place in (images, captioned):
+                Image.fromarray(grey).save(place / f"{i:06d}.png")
             table.writerow([f"{i:06d}.png", style.words(read.describe, row, read.attributes, i)])
     base = Path(pocket.__path__[0]) / "weights"
-    return Setting(diffusers / "examples", cohort, base, images, folder / "runs")
+    return Setting(diffusers / "examples", cohort, base, images, captioned, folder / "runs")
 
 
 def alternate(
