@@ -161,7 +161,8 @@ class EditOptions(Options):
     """Inversion of the source image; default: the editor's."""
     iterations: Annotated[int, Field(ge=1, le=20)] | None = None
     """Fixed-point iterations at each step of a DDIM inversion, 1 to 20; default: as many as the
-    step needs, 1 to 5."""
+    step needs, 1 to 5. `inversion=direct` makes none; with `iterations` the default is the editor's
+    first inversion that does."""
     inversions: Path | None = None
     """Folder with the cache of inversions, which are as private as the images; default: the folder
     "cache" in `out`."""
