@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,26 @@ def test_outputs_are_those_of_the_names_given(tmp_path: Path) -> None:
         for name in ("first/a.png", "first-strip.png")
     }
     assert set(record.outputs(tmp_path)) == {*own, "second/a.png", "second.gif"}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something with a text of its own."""
+
+    name: str
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        (1, None, "x"),
+        ([], ["a"], ["a", "b"]),
+        ((), ("a",), ("a", 'quote " and \\ and \n', "é \U0001f9e0")),
+        ((Thing("é"), Thing("b")), [Thing("c"), Thing("d"), None]),
+        (Path("a/b"), {"b": [1, 2]}, {3}, (1.5, float("nan"))),
+    ],
+)
+def test_the_short_hash_is_that_of_version_0_1(parts: tuple[object, ...]) -> None:
+    text = json.dumps([1, *map(str, parts)])
+    assert record.short_hash(*parts) == hashlib.sha256(text.encode()).hexdigest()[:16]

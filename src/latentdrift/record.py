@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from json.encoder import encode_basestring_ascii as json_text
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,27 @@ def short_hash(*parts: object) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    return hashlib.sha256(json.dumps([1, *map(str, parts)]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(b"[1")
+    for part in parts:
+        digest.update(b', "')
+        for piece in _pieces_of_text(part):
+            digest.update(json_text(piece)[1:-1].encode())
+        digest.update(b'"')
+    digest.update(b"]")
+    return digest.hexdigest()[:16]
+
+
+def _pieces_of_text(part: object) -> Iterator[str]:
+    """Pieces of `str(part)`; those of a long list or tuple take little memory."""
+    is_plain = type(part) in (list, tuple)
+    if not is_plain or not isinstance(part, (list, tuple)) or len(part) < 2:
+        yield str(part)
+        return
+    opening, closing = "[]" if isinstance(part, list) else "()"
+    yield opening + repr(part[0])
+    for item in part[1:]:
+        yield f", {item!r}"
+    yield closing
 
 
 def outputs(folder: Path, only: Collection[str] | None = None) -> dict[str, str]:

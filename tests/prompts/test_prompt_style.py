@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prompt_examples import SPEC
 
+from latentdrift.attributes.specification import Attribute
 from latentdrift.errors import OptionError
 from latentdrift.prompts import Manner
 
@@ -40,6 +41,7 @@ def test_a_report_is_the_caption_and_a_missing_one_is_not_invented() -> None:
             r"unknown column of words for `caption` 'reprot'; known: report \(did you mean "
             r"'report'\?\)",
         ),
+        (Manner("simpel"), r"unknown prompt style 'simpel'; known: .*\(did you mean 'simple'\?\)"),
         (Manner(negate_findings=True), "`negate_findings` needs findings, and the cohort has none"),
         (
             Manner(negate_findings=True, patient_info=False),
@@ -50,3 +52,21 @@ def test_a_report_is_the_caption_and_a_missing_one_is_not_invented() -> None:
 def test_wishes_that_a_cohort_cannot_meet_get_a_sentence(manner: Manner, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         manner.check({"age": SPEC["age"]}, ["report"])
+
+
+FINDINGS = ["mass", "nodule", "effusion", "edema", "fibrosis"]
+DENIABLE = {"age": SPEC["age"], "findings": Attribute(type="findings", vocabulary=FINDINGS)}
+
+
+@pytest.mark.parametrize(
+    ("manner", "fewest"),
+    [(Manner(), 1), (Manner("diverse"), 12), (Manner(negate_findings=True), 4)],
+)
+def test_images_of_one_variant_have_one_prompt(manner: Manner, fewest: int) -> None:
+    row = {"age": 50, "findings": "mass"}
+    prompts = {index: manner.words("CT", row, DENIABLE, index) for index in range(60)}
+    by_variant: dict[int, set[str]] = {}
+    for index, prompt in prompts.items():
+        by_variant.setdefault(manner.variant(index), set()).add(prompt)
+    assert all(len(equal) == 1 for equal in by_variant.values())
+    assert len(set(prompts.values())) >= fewest

@@ -12,7 +12,7 @@ from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
 from latentdrift.prompts.edit_prompts import instruction
 from latentdrift.prompts.phrases import attributes_of, is_missing, named, negated
-from latentdrift.prompts.templates import sentence
+from latentdrift.prompts.templates import TEMPLATES, sentence
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class Manner:
             texts: Columns of words in the cohort.
 
         Raises:
-            OptionError: No such column, nothing to deny, or no place for it.
+            OptionError: No such style or column, nothing to deny, or no place for it.
         """
+        if self.style not in TEMPLATES:
+            raise unknown("prompt style", self.style, TEMPLATES)
         if self.caption is not None and self.caption not in texts:
             raise unknown("column of words for `caption`", self.caption, texts)
         if self.negate_findings and not self.patient_info:
@@ -108,6 +110,16 @@ class Manner:
             patient_info=self.patient_info,
             age_encoding=self.age_encoding,
         )
+
+    def variant(self, index: int) -> int:
+        """Part of an image's index that `words` depends on.
+
+        Images of equal attributes and variants have equal prompts.
+
+        Args:
+            index: Index of the image.
+        """
+        return index if self.negate_findings else index % len(TEMPLATES[self.style])
 
     def instructs(
         self, describe: str, earlier: AttributeValues, later: AttributeValues, spec: Spec

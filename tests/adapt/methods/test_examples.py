@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from fits import asked, short_fit, weights
@@ -49,6 +50,28 @@ def todo(base: Base, cohort: Cohort, **more: Any) -> Any:
 def test_what_the_pictures_are_called(method: str, first: str, base: Base, cohort: Cohort) -> None:
     said = todo(base, cohort, method=method).train[0].caption
     assert said.replace("axial ", "") == first
+
+
+@pytest.mark.parametrize("style", ["simple", "diverse"])
+def test_captions_are_those_of_the_rows_one_by_one(
+    style: str, base: Base, cohort: Cohort, tmp_path: Path
+) -> None:
+    """Rows with equal cells share a sentence, and rows without an age have one of their own."""
+    folder = tmp_path / "ages"
+    shutil.copytree(cohort.folder, folder)
+    table = pd.read_csv(folder / "metadata.csv", dtype=str, keep_default_na=False)
+    table["age"] = ["", "61", "61"] * (len(table) // 3) + [""] * (len(table) % 3)
+    table["split"] = "train"
+    table.to_csv(folder / "metadata.csv", index=False)
+    changed = Cohort.load(folder)
+    manner = prompts.Manner(style)
+    rows = changed.rows("train").to_dict("records")
+    expected = [
+        manner.words(changed.describe, row, changed.attributes, position)
+        for position, row in enumerate(rows)
+    ]
+    found = todo(base, changed, method="lora", prompt_style=style).train
+    assert [(example.row, example.caption) for example in found] == [*enumerate(expected)]
 
 
 def test_each_value_of_a_category_has_a_word_which_says_it(base: Base, cohort: Cohort) -> None:

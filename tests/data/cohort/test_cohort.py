@@ -4,6 +4,7 @@ Hugging Face `datasets`."""
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import re
@@ -18,7 +19,14 @@ from PIL import Image
 from specs import rows_of
 
 from latentdrift.attributes.specification import Attribute
-from latentdrift.data.cohort.cohort import COLUMNS, Cohort, background, quantise, write_cohort
+from latentdrift.data.cohort.cohort import (
+    COLUMNS,
+    Cohort,
+    background,
+    lost_files,
+    quantise,
+    write_cohort,
+)
 from latentdrift.errors import CohortError, OptionError
 
 RNG = np.random.default_rng(0)
@@ -200,6 +208,27 @@ def test_the_fingerprint_sees_pixels_and_attributes_and_not_names_or_order(tmp_p
         )
         == 3
     )
+
+
+def test_the_fingerprint_is_that_of_version_0_1(cohort):
+    """SHA-256 of the description, the names of the columns and the sorted rows as JSON."""
+    columns = ["sha256", "split", "age", "diagnosis", "findings", "sex"]
+    rows = cohort.table.to_dict("records")
+    texts = sorted(json.dumps([str(row[name]) for name in columns]) for row in rows)
+    lines = "\n".join(["chest X-ray", *columns, *texts])
+    assert cohort.fingerprint == hashlib.sha256(lines.encode()).hexdigest()
+    assert "nan" in lines and "81.25" in lines and "None" in lines
+
+
+def test_lost_files_are_named_once_and_links_within_the_folder_are_files(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "images" / "folder.png").mkdir()
+    (tmp_path / "images" / "link.png").symlink_to("a.png")
+    (tmp_path / "images" / "broken.png").symlink_to("nothing.png")
+    there = ["images/a.png", "images/link.png"]
+    lost = ["images/b.png", "other/a.png", "a.png", "images/folder.png", "images/broken.png"]
+    assert [*lost_files(tmp_path, [*there, *lost, *there, *lost])] == lost
 
 
 def test_a_cohort_appears_whole_or_not_at_all(tmp_path):

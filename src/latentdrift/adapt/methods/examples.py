@@ -4,11 +4,13 @@ is shown beside it."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from latentdrift import prompts
+from latentdrift.attributes.specification import Cell
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.row_selection import check_category
@@ -18,7 +20,7 @@ from latentdrift.errors import CohortError, OptionError
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """A picture that is learned."""
 
@@ -47,10 +49,22 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
     spec = cohort.attributes
     manner.check(spec, cohort.texts)
     learned = describe != cohort.describe
-    return [
-        Example(int(row), manner.words(describe, cells, spec, int(row), learned=learned))
-        for row, cells in _called(cohort.rows(split), split, options).to_dict("index").items()
-    ]
+    rows = _called(cohort.rows(split), split, options)
+    read = [name for name in rows if name in spec or name == manner.caption]
+    captions: dict[Hashable, str] = {}
+    examples = []
+    for row, *cells in zip(rows.index.to_list(), *_columns(rows[read]), strict=True):
+        wording = (manner.variant(row), *cells)
+        if wording not in captions:  # rows with equal cells share a sentence
+            known = dict(zip(read, cells, strict=True))
+            captions[wording] = manner.words(describe, known, spec, row, learned=learned)
+        examples.append(Example(row, captions[wording]))
+    return examples
+
+
+def _columns(table: pd.DataFrame) -> list[list[Cell]]:
+    """Cells of each column; None where one is missing, since two NaN are never equal."""
+    return [table[name].astype(object).where(table[name].notna(), None).to_list() for name in table]
 
 
 SENTENCE = {

@@ -17,9 +17,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from json.encoder import encode_basestring_ascii as json_text
 from numbers import Real
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -102,11 +104,12 @@ class Cohort:
             raise CohortError(f"the cohort {folder} has lost its metadata.csv; import it again")
         described = info.attributes | info.kept
         table = _read_table(folder, [name for name in described if described[name].is_number])
-        lost = [name for name in table["file_name"] if not member(folder, name).is_file()]
+        names = table["file_name"].to_list()
+        lost = lost_files(folder, names)
         if lost:
             raise CohortError(
-                f"the cohort {folder} has lost {len(lost)} of {len(table)} images, the first "
-                f"{lost[0]}; import it again"
+                f"the cohort {folder} has lost {sum(name in lost for name in names)} of "
+                f"{len(names)} images, the first {next(iter(lost))}; import it again"
             )
         return cls(folder, table, info)
 
@@ -168,11 +171,12 @@ class Cohort:
         File names, the order of rows and pseudonyms do not change it.
         """
         columns = ["sha256", "split", *sorted(self.attributes)]
-        rows = sorted(
-            json.dumps([str(row[name]) for name in columns])
-            for row in self.table.to_dict("records")
-        )
-        return hashlib.sha256("\n".join([self.describe, *columns, *rows]).encode()).hexdigest()
+        cells = (map(json_text, map(str, self.table[name].to_list())) for name in columns)
+        rows = sorted(f"[{', '.join(row)}]" for row in zip(*cells, strict=True))
+        digest = hashlib.sha256("\n".join([self.describe, *columns]).encode())
+        for row in rows:
+            digest.update(f"\n{row}".encode())
+        return digest.hexdigest()
 
     def rows(self, split: str | None = None) -> pd.DataFrame:
         """Rows of the table; the index is the position in metadata.csv.
@@ -477,32 +481,38 @@ def _read_info(folder: Path) -> CohortInfo:
 def _read_table(folder: Path, numbers: list[str]) -> pd.DataFrame:
     path = folder / "metadata.csv"
     try:
-        text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8").astype(object)
+        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8")
     except (ValueError, UnicodeDecodeError) as error:
         raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
-    absent = [name for name in (*COLUMNS, *numbers) if name not in text]
+    absent = [name for name in (*COLUMNS, *numbers) if name not in table]
     if absent:
         raise CohortError(f"{path} has no column {', '.join(absent)}; import the cohort again")
-    table = text.copy()
     for name in table:
-        if name in NUMBERS or name in numbers:
-            table[name] = pd.to_numeric(
-                table[name].where(table[name] != "", None), errors="coerce"
-            ).astype(float)
-        else:
-            table[name] = pd.Series(
-                [restore(cell) or None for cell in table[name]], table.index, dtype=object
-            )
-    _check_cells(path, text, table)
+        is_number = name in NUMBERS or name in numbers
+        table[name] = _numbers(table[name]) if is_number else _words(table[name])
+    _check_cells(path, table)
     return table
 
 
-def _check_cells(path: Path, text: pd.DataFrame, table: pd.DataFrame) -> None:
+def _numbers(cells: pd.Series) -> pd.Series:
+    """Numbers of a column of metadata.csv; NaN for what is none."""
+    codes, distinct = pd.factorize(cells)
+    numbers = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce")
+    return pd.Series(numbers.to_numpy(float)[codes], cells.index)
+
+
+def _words(cells: pd.Series) -> pd.Series:
+    """Texts of a column of metadata.csv; None where there is none. Equal cells share one text."""
+    codes, distinct = pd.factorize(cells)
+    texts = np.array([restore(text) or None for text in distinct], dtype=object)
+    return pd.Series(texts[codes], cells.index, dtype=object)
+
+
+def _check_cells(path: Path, table: pd.DataFrame) -> None:
     """Check that every image has a name and a window, and that numbers are finite.
 
     Args:
         path: The file, for the message.
-        text: Its cells as they are written.
         table: Its cells as numbers and words.
 
     Raises:
@@ -522,10 +532,41 @@ def _check_cells(path: Path, text: pd.DataFrame, table: pd.DataFrame) -> None:
     for name, is_wrong, allowed in checks:
         if is_wrong.any():
             position = int(is_wrong.to_numpy().argmax())
+            written = pd.read_csv(path, dtype=object, keep_default_na=False, usecols=[name])
             raise CohortError(
-                f"{path} has '{text[name].iloc[position]}' as `{name}` in row {position + 2}, "
+                f"{path} has '{written[name].iloc[position]}' as `{name}` in row {position + 2}, "
                 f"where {allowed} is needed; correct the cell, or import the cohort again"
             )
+
+
+def lost_files(folder: Path, names: Iterable[str]) -> dict[str, None]:
+    """Names of files that a cohort does not have, each once and in their order.
+
+    Args:
+        folder: Folder of the cohort.
+        names: Paths relative to it.
+
+    Raises:
+        CohortError: A name leads out of the folder.
+    """
+    listed: dict[str, set[str]] = {}
+    lost = {}
+    for name in dict.fromkeys(names):
+        inner, _, file = name.rpartition("/")
+        if inner not in listed:
+            listed[inner] = _plain_files(member(folder, inner))
+        if file not in listed[inner] and not member(folder, name).is_file():
+            lost[name] = None
+    return lost
+
+
+def _plain_files(folder: Path) -> set[str]:
+    """Names of the files of a folder that are no links, and that every system reads as names."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        files = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+    return {name for name in files if not {":", "\\"}.intersection(name)}
 
 
 def member(folder: Path, name: str) -> Path:
