@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -13,8 +15,10 @@ from latentdrift.evaluate.metrics.distribution_metrics import (
     KID_SUBSETS,
     cosine_distances,
     frechet,
+    gaussians,
     informed,
     judge,
+    judge_together,
     kernel,
 )
 from latentdrift.evaluate.statistics.bootstrap import choose, rng
@@ -83,6 +87,19 @@ def test_frechet_does_not_mind_a_rotation_into_more_dimensions():
     assert frechet(a @ turn, b @ turn)(*ones(a, b)) == pytest.approx(
         frechet(a, b)(*ones(a, b)), rel=1e-9
     )
+
+
+@pytest.mark.parametrize(("n", "m"), [(60, 50), (60, 12), (10, 12)])
+@pytest.mark.parametrize("dead", [False, True], ids=["full rank", "a feature never responds"])
+def test_frechet_in_large_dimensions_is_that_of_small_ones(monkeypatch, n, m, dead):
+    """Gram matrices give what QR and SVD give, also where they are singular."""
+    a = normal(n, 16, 0) * 10.0 ** np.linspace(-3, 2, 16)
+    b = normal(m, 16, 1, 1.3, 0.2)
+    if dead:
+        a[:, 3] = b[:, 3] = 7.0
+    expected = frechet(a, b)(*ones(a, b))
+    monkeypatch.setattr("latentdrift.evaluate.metrics.distribution_metrics.LARGE", 4)
+    assert frechet(a, b)(*ones(a, b)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_kernel_distance_agrees_with_torchmetrics():
@@ -161,7 +178,7 @@ def test_memorisation_agrees_with_torchmetrics():
         x = torch.from_numpy(a)
         y = torch.from_numpy(b)
         expected = _mifid_compute(x.mean(0), x.T.cov(), y, y.mean(0), y.T.cov(), x)
-        assert informed(a, b, a)(*ones(a, b)) == pytest.approx(float(expected), rel=1e-6)
+        assert informed(gaussians(a, b, a)(*ones(a, b))) == pytest.approx(float(expected), rel=1e-6)
         apart = cosine_distances(b, a).mean()
         assert (apart if apart < 0.1 else 1) == pytest.approx(
             float(_compute_cosine_distance(y, x)), abs=1e-6
@@ -178,7 +195,9 @@ def test_memorisation_in_closed_form():
     angle = np.deg2rad(8)
     b = np.array([[np.cos(angle), np.sin(angle)]]) * np.array([[1.0], [3.0]])
     a = b + np.array([0.0, 5.0])
-    assert informed(a, b, train)(*ones(a, b)) == pytest.approx(25 / (1 - np.cos(angle)), rel=1e-9)
+    assert informed(gaussians(a, b, train)(*ones(a, b))) == pytest.approx(
+        25 / (1 - np.cos(angle)), rel=1e-9
+    )
 
 
 def test_blocks_of_training_pictures_change_nothing(monkeypatch):
@@ -191,6 +210,39 @@ def test_blocks_of_training_pictures_change_nothing(monkeypatch):
 
 def test_rows_stand_in_the_order_in_which_they_are_read():
     assert next(iter(DISTANCES)) == "kid" and list(DISTANCES)[-2:] == ["mifid", "frechet"]
+
+
+def test_rows_that_are_judged_together_have_one_way_to_do_it():
+    """Images, subsets and resamples are drawn once for all rows with the same `prepare`."""
+    by_prepare = {}
+    for row in DISTANCES.values():
+        alike = by_prepare.setdefault(row.prepare, row)
+        assert (row.max_images, row.min_images, row.subsets) == (
+            alike.max_images,
+            alike.min_images,
+            alike.subsets,
+        )
+    assert len(by_prepare) == 3
+
+
+@pytest.mark.parametrize(
+    "names", [("precision", "recall", "density", "coverage"), ("mifid", "frechet")]
+)
+def test_judged_together_is_judged_alone_at_the_cost_of_one(names):
+    real = normal(60, 6, 0)
+    synthetic = normal(40, 6, 1, shift=0.5)
+    how = {"train": normal(30, 6, 2), "resampling": Resampling(20)}
+    calls = []
+    prepare = DISTANCES[names[0]].prepare
+
+    def counted(*sets):
+        calls.append(len(sets))
+        return prepare(*sets)
+
+    rows = [replace(DISTANCES[name], prepare=counted) for name in names]
+    together = judge_together(rows, real, synthetic, **how)
+    assert len(calls) == 2  # against the synthetic set, and real against real
+    assert together == [judge(DISTANCES[name], real, synthetic, **how) for name in names]
 
 
 def test_subsets_are_smaller_than_the_set_and_spread():
@@ -236,8 +288,6 @@ def test_one_patient_has_neither_interval_nor_floor():
 
 
 def test_more_images_than_a_row_takes_are_sampled_and_counted():
-    from dataclasses import replace
-
     out = judge(
         replace(DISTANCES["kid"], max_images=20),
         normal(50, 3, 0),

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
-from latentdrift.evaluate.metrics.prdc import K, coverage, density, neighbours, precision, recall
+from latentdrift.evaluate.metrics.prdc import (
+    LISTED,
+    K,
+    coverage,
+    density,
+    neighbourhoods,
+    neighbours,
+    precision,
+    recall,
+)
 from latentdrift.evaluate.statistics.bootstrap import draws, rng
 from latentdrift.resampling import Resampling
 
@@ -19,7 +28,12 @@ def normal(n: int, d: int, seed: int, scale: float = 1.0, shift: float = 0.0) ->
 
 
 def all_four(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    return {name: row(a, b)(np.ones(len(a)), np.ones(len(b))) for name, row in ROWS.items()}
+    return weighted(a, b, np.ones(len(a)), np.ones(len(b)))
+
+
+def weighted(a: np.ndarray, b: np.ndarray, wa: np.ndarray, wb: np.ndarray) -> dict[str, float]:
+    at = neighbourhoods(a, b)(wa, wb)
+    return {name: score(at) for name, score in ROWS.items()}
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, 0.3), (1.5, 0.5)])
@@ -64,31 +78,35 @@ def test_weights_leave_pictures_out():
     a = normal(50, 4, 0)
     b = normal(40, 4, 1)
     keep = np.arange(50) < 30
-    for name, row in ROWS.items():
-        assert row(a, b)(keep.astype(float), np.ones(40)) == pytest.approx(
-            all_four(a[keep], b)[name]
-        ), name
+    assert weighted(a, b, keep.astype(float), np.ones(40)) == pytest.approx(all_four(a[keep], b))
+
+
+def test_the_kth_neighbour_may_lie_beyond_the_listed_ones():
+    """Of 400 images 30 are there: most of their neighbours are not among the nearest LISTED."""
+    a = normal(400, 4, 0)
+    keep = np.arange(400) % 13 == 0
+    assert LISTED < 400 and keep.sum() == 31
+    assert weighted(a, a, keep.astype(float), keep.astype(float)) == pytest.approx(
+        all_four(a[keep], a[keep])
+    )
 
 
 def test_a_repetition_is_no_neighbour():
     """A resample that holds every picture twice scores as the set does."""
     a = normal(30, 4, 0)
     b = normal(30, 4, 1)
-    for name, row in ROWS.items():
-        assert row(a, b)(np.full(30, 2.0), np.full(30, 2.0)) == pytest.approx(
-            all_four(a, b)[name]
-        ), name
+    assert weighted(a, b, np.full(30, 2.0), np.full(30, 2.0)) == pytest.approx(all_four(a, b))
 
 
 def test_density_of_resamples_is_not_inflated():
     a = normal(60, 4, 0)
     b = normal(60, 4, 1)
-    score = density(a, b)
+    at = neighbourhoods(a, b)
     pairs = zip(
         draws(np.arange(60), 100, rng(0, "a")), draws(np.arange(60), 100, rng(0, "b")), strict=True
     )
-    assert np.mean([score(*pair) for pair in pairs]) == pytest.approx(
-        score(np.ones(60), np.ones(60)), rel=0.12
+    assert np.mean([density(at(*pair)) for pair in pairs]) == pytest.approx(
+        density(at(np.ones(60), np.ones(60))), rel=0.12
     )
 
 

@@ -2,23 +2,32 @@
 
 A row of DISTANCES takes the features of two sets, [Na, D] and [Nb, D], and gives back a function of
 two arrays of weights, [Na] and [Nb] (how often each picture counts). The costly part is done once;
-a bootstrap resample, a subset and a half of a set are then only other weights. Everything is in
-double precision: in single precision the matrix root alone can be wrong by whole units
-(Project-MONAI/GenerativeModels issue 231).
+a bootstrap resample, a subset and a half of a set are then only other weights. Rows with the same
+`prepare` share all that it computes, also for each resample. Everything is in double precision: in
+single precision the matrix root alone can be wrong by whole units (Project-MONAI/GenerativeModels
+issue 231).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.features.features import checked
-from latentdrift.evaluate.metrics.prdc import coverage, density, neighbours, precision, recall
+from latentdrift.evaluate.metrics.prdc import (
+    coverage,
+    density,
+    neighbourhoods,
+    neighbours,
+    precision,
+    recall,
+)
 from latentdrift.evaluate.statistics.bootstrap import (
     FEWEST,
     Weighted,
@@ -40,6 +49,8 @@ MAX_FRECHET_IMAGES = 10_000
 MAX_MANIFOLD_IMAGES = (
     2000  # the same for what looks at neighbours, whose time and memory grow with the square (ours)
 )
+# dimensions from which a Gram matrix replaces QR and SVD: there they take seconds
+LARGE = 1024
 BLOCK = 1024  # training pictures at a time
 MEMORISED = 0.1  # cosine distance from which nothing counts as memorised (default of torchmetrics)
 FLOOR_REPEATS = 20  # random splits of the real patients into two halves
@@ -69,12 +80,11 @@ def frechet(a: np.ndarray, b: np.ndarray) -> Weighted:
 
     def distance(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
         (mean_a, factor_a), (mean_b, factor_b) = _gaussian(a, weight_a), _gaussian(b, weight_b)
-        root = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
         return float(
             np.square(mean_a - mean_b).sum()
             + np.square(factor_a).sum()
             + np.square(factor_b).sum()
-            - 2 * root
+            - 2 * _sum_of_singular_values(factor_a @ factor_b.T)
         )
 
     return distance
@@ -86,17 +96,50 @@ def _gaussian(x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
     weights = weights[weights > 0]
     mean = np.average(x, axis=0, weights=weights)
     factor = np.sqrt(weights / (weights.sum() - 1))[:, None] * (x - mean)
-    return mean, factor if len(factor) <= x.shape[1] else np.asarray(np.linalg.qr(factor, mode="r"))
+    return mean, factor if len(factor) <= x.shape[1] else _square_factor(factor)
 
 
-def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
-    """Fréchet distance over the distance of b from the training images (MiFID: Bai et al. 2021,
-    sec. 3).
+def _square_factor(factor: np.ndarray) -> np.ndarray:
+    """R [D, D] with R^T R = F^T F, of a factor F [N, D] with N > D.
 
-    The divisor is the mean over b of the cosine distance to the nearest training image. It is 1
-    where that mean is MEMORISED or more. torchmetrics averages over training images and their
-    nearest in b, which also falls with the variety of a set. There, the training set is also the
-    reference; here a holds images of other patients.
+    In LARGE dimensions it is the Cholesky factor of F^T F, which takes a third of the time of a QR
+    decomposition. A singular matrix has none.
+    """
+    if factor.shape[1] >= LARGE:
+        with suppress(np.linalg.LinAlgError):
+            return np.asarray(np.linalg.cholesky(factor.T @ factor)).T
+    return np.asarray(np.linalg.qr(factor, mode="r"))
+
+
+def _sum_of_singular_values(x: np.ndarray) -> float:
+    """Sum of the singular values of a matrix [N, M].
+
+    A LARGE matrix is decomposed as x x^T, whose eigenvalues are their squares, in half the time.
+    Singular values below 1e-8 of the largest one are then lost, which the sum does not show.
+    """
+    if min(x.shape) < LARGE:
+        return float(np.linalg.svd(x, compute_uv=False).sum())
+    gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
+    return float(np.sqrt(np.linalg.eigvalsh(gram).clip(min=0)).sum())
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near synthetic images come to real and to training images.
+
+    Attributes:
+        frechet: Fréchet distance to the real images.
+        to_training: Mean cosine distance to the nearest training image; None: not measured.
+    """
+
+    frechet: float
+    to_training: float | None
+
+
+def gaussians(
+    a: np.ndarray, b: np.ndarray, train: np.ndarray | None = None
+) -> Callable[[np.ndarray, np.ndarray], Nearness]:
+    """Fréchet distance, and distance to the training images: what two scores share.
 
     Args:
         a: Features of real images [N, D].
@@ -104,24 +147,37 @@ def informed(a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Weighted:
         train: Features of training images [T, D].
 
     Returns:
-        Function of a weight for each image, [N] and [M], -> distance.
+        Function of a weight for each image, [N] and [M], -> both.
 
     Raises:
         InputError: Fewer than two images, or values that are not finite.
     """
     distance = frechet(a, b)
-    apart = cosine_distances(checked(b), train)
+    apart = None if train is None else cosine_distances(checked(b), train)
 
-    def penalised(weight_a: np.ndarray, weight_b: np.ndarray) -> float:
-        plain = distance(weight_a, weight_b)
-        distance_to_train = float(np.average(apart, weights=weight_b))
-        return (
-            plain / (distance_to_train + 1e-14 if distance_to_train < MEMORISED else 1.0)
-            if plain > 1e-8
-            else 0.0
-        )  # (both limits: torchmetrics)
+    def at(weight_a: np.ndarray, weight_b: np.ndarray) -> Nearness:
+        return Nearness(
+            distance(weight_a, weight_b),
+            None if apart is None else float(np.average(apart, weights=weight_b)),
+        )
 
-    return penalised
+    return at
+
+
+def informed(at: Nearness) -> float:
+    """Fréchet distance over the distance of b from the training images (MiFID: Bai et al. 2021,
+    sec. 3).
+
+    The divisor is the mean over b of the cosine distance to the nearest training image. It is 1
+    where that mean is MEMORISED or more. torchmetrics averages over training images and their
+    nearest in b, which also falls with the variety of a set. There, the training set is also the
+    reference; here a holds images of other patients.
+    """
+    assert at.to_training is not None
+    if at.frechet <= 1e-8:
+        return 0.0
+    return at.frechet / (at.to_training + 1e-14 if at.to_training < MEMORISED else 1.0)
+    # (both limits: torchmetrics)
 
 
 def cosine_distances(x: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -190,13 +246,20 @@ def _within(k: np.ndarray, weights: np.ndarray) -> float:
     )
 
 
+Scores = Callable[[np.ndarray, np.ndarray], list[float]]
+"""Weights of the images of two sets, [N] and [M] -> the distance by each row."""
+
+
 @dataclass(frozen=True)
 class Distance:
     """A row of DISTANCES."""
 
-    prepare: Callable[..., Weighted]
-    """Features of two sets, and of the training set where the row is informed."""
+    prepare: Callable[..., Callable[[np.ndarray, np.ndarray], Any]]
+    """Features of two sets, and of the training set where the row is informed -> function of the
+    weights of their images. Rows with the same one are judged together."""
     title: str
+    score: Callable[[Any], float] = float
+    """What that function gives -> the distance."""
     subsets: bool = False
     """The value is the mean over real subsets (each smaller than the set), and their spread is
     shown."""
@@ -220,34 +283,44 @@ DISTANCES: dict[str, Distance] = {  # in the order in which they are best read
         kernel, "Kernel distance (KID)", subsets=True, possible=_ANY, min_images=4, max_images=4000
     ),
     "precision": Distance(
-        precision,
+        neighbourhoods,
         "Precision",
+        precision,
         neighbours=True,
         possible=_SHARE,
         min_images=4,
         max_images=MAX_MANIFOLD_IMAGES,
     ),
     "recall": Distance(
-        recall,
+        neighbourhoods,
         "Recall",
+        recall,
         neighbours=True,
         possible=_SHARE,
         min_images=4,
         max_images=MAX_MANIFOLD_IMAGES,
     ),
     "density": Distance(
-        density, "Density", neighbours=True, min_images=4, max_images=MAX_MANIFOLD_IMAGES
+        neighbourhoods,
+        "Density",
+        density,
+        neighbours=True,
+        min_images=4,
+        max_images=MAX_MANIFOLD_IMAGES,
     ),
     "coverage": Distance(
-        coverage,
+        neighbourhoods,
         "Coverage",
+        coverage,
         neighbours=True,
         possible=_SHARE,
         min_images=4,
         max_images=MAX_MANIFOLD_IMAGES,
     ),
-    "mifid": Distance(informed, "MiFID", informed=True, max_images=MAX_FRECHET_IMAGES),
-    "frechet": Distance(frechet, "Fréchet distance", max_images=MAX_FRECHET_IMAGES),
+    "mifid": Distance(gaussians, "MiFID", informed, informed=True, max_images=MAX_FRECHET_IMAGES),
+    "frechet": Distance(
+        gaussians, "Fréchet distance", attrgetter("frechet"), max_images=MAX_FRECHET_IMAGES
+    ),
 }
 
 
@@ -267,10 +340,27 @@ def judge(
     train: np.ndarray | None = None,
     resampling: Resampling = Resampling(),
 ) -> DistanceMetric:
-    """Compute a distance with its interval, floor and subsets.
+    """Compute one distance; see `judge_together`."""
+    [metric] = judge_together(
+        [row], real, synthetic, patients, whose=whose, train=train, resampling=resampling
+    )
+    return metric
+
+
+def judge_together(
+    rows: Sequence[Distance],
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    patients: list[str] | None = None,
+    *,
+    whose: list[str] | None = None,
+    train: np.ndarray | None = None,
+    resampling: Resampling = Resampling(),
+) -> list[DistanceMetric]:
+    """Compute distances with their intervals, floors and subsets.
 
     Args:
-        row: Row of DISTANCES.
+        rows: Rows of DISTANCES with the same `prepare`, `max_images`, `min_images` and `subsets`.
         real: Features [N, D] of the real images.
         synthetic: Features [M, D] of the synthetic images.
         patients: Patient of each real image; None: each image is its own.
@@ -280,60 +370,98 @@ def judge(
         resampling: Resamples of the patients of both sets, and the seed of subsets and halves.
 
     Returns:
-        The distance. `k` and `subsets` are set for rows that have them; `floor_ci`, `matched` and
+        The distances. `k` and `subsets` are set for rows that have them; `floor_ci`, `matched` and
         `floor_n` are set where there are enough real patients for two halves.
 
     Raises:
-        InputError: The distance is not a number.
+        InputError: A distance is not a number.
     """
+    limit = rows[0].max_images
     real, units = _sample(
-        np.asarray(real), groups(len(real), patients), row.max_images, resampling.rng("real")
+        np.asarray(real), groups(len(real), patients), limit, resampling.rng("real")
     )
     synthetic, synthetic_units = _sample(
         np.asarray(synthetic),
         groups(len(synthetic), whose),
-        row.max_images,
+        limit,
         resampling.rng("synthetic"),
     )
-    prepare = partial(row.prepare, train=train) if row.informed else row.prepare
-    between = prepare(real, synthetic)
-    details: dict[str, Any] = {}
-    if row.neighbours:
-        details["k"] = neighbours(len(real), len(synthetic))
-    if row.subsets:
+    between = _scores(rows, real, synthetic, train)
+    subsets: list[Subsets | None] = [None] * len(rows)
+    if rows[0].subsets:
         source = resampling.rng("subsets")
-        value, details["subsets"] = _over_subsets(between, len(real), len(synthetic), source)
+        values, subsets = _over_subsets(between, len(real), len(synthetic), source)
     else:
-        value = between(np.ones(len(real)), np.ones(len(synthetic)))
-    ci = _interval(row, value, between, (units, synthetic_units), resampling)
-    floor = None
+        values = between(np.ones(len(real)), np.ones(len(synthetic)))
+    intervals = _intervals(rows, values, between, (units, synthetic_units), resampling)
+    floors: list[Floor | None] = [None] * len(rows)
     if units.max() > 0:
         source = resampling.rng("floor")
-        floor = _floor(row, prepare(real, real), between, len(synthetic), units, source)
-    details |= {"floor": None} if floor is None else asdict(floor)
+        within = _scores(rows, real, real, train)
+        floors = _floors(rows, within, between, len(synthetic), units, source)
     n = {"real": len(real), "synthetic": len(synthetic)}
+    parts = zip(rows, values, intervals, floors, subsets, strict=True)
+    return [_metric(row, value, ci, floor, part, n) for row, value, ci, floor, part in parts]
+
+
+def _scores(
+    rows: Sequence[Distance], a: np.ndarray, b: np.ndarray, train: np.ndarray | None
+) -> Scores:
+    """Distances of two sets by several rows, whose common part is computed once."""
+    prepare = rows[0].prepare
+    at = prepare(a, b, train) if any(row.informed for row in rows) else prepare(a, b)
+
+    def scores(weight_a: np.ndarray, weight_b: np.ndarray) -> list[float]:
+        common = at(weight_a, weight_b)
+        return [row.score(common) for row in rows]
+
+    return scores
+
+
+def _metric(
+    row: Distance,
+    value: float,
+    ci: list[float] | None,
+    floor: Floor | None,
+    subsets: Subsets | None,
+    n: dict[str, int],
+) -> DistanceMetric:
+    """Put the parts of a distance together.
+
+    Raises:
+        InputError: The distance is not a number.
+    """
+    details: dict[str, Any] = {}
+    if row.neighbours:
+        details["k"] = neighbours(n["real"], n["synthetic"])
+    if subsets is not None:
+        details["subsets"] = subsets
+    details |= {"floor": None} if floor is None else asdict(floor)
     metric = DistanceMetric(value=value, ci=ci, n=n, **details)
     _require_finite(row, metric)
     return metric
 
 
-def _interval(
-    row: Distance,
-    value: float,
-    between: Weighted,
+def _intervals(
+    rows: Sequence[Distance],
+    values: Sequence[float],
+    between: Scores,
     units: tuple[np.ndarray, np.ndarray],
     resampling: Resampling,
-) -> list[float] | None:
-    """95 % interval over patients of both sets; None for fewer than FEWEST in one of them."""
+) -> list[list[float] | None]:
+    """95 % intervals over patients of both sets; None for fewer than FEWEST in one of them."""
     if min(part.max() for part in units) + 1 < FEWEST:
-        return None
+        return [None] * len(rows)
     pairs = zip(
         draws(units[0], resampling.n, resampling.rng("a"), 2),
         draws(units[1], resampling.n, resampling.rng("b"), 2),
         strict=True,
     )
-    replicates = [between(a, b) for a, b in pairs]
-    return [float(end) for end in np.clip(interval(value, replicates), *row.possible)]
+    replicates = zip(*(between(a, b) for a, b in pairs), strict=True)
+    return [
+        [float(end) for end in np.clip(interval(value, again), *row.possible)]
+        for row, value, again in zip(rows, values, replicates, strict=True)
+    ]
 
 
 def _require_finite(row: Distance, metric: DistanceMetric) -> None:
@@ -356,18 +484,20 @@ def _sample(
 
 
 def _over_subsets(
-    between: Weighted, n: int, m: int, generator: np.random.Generator
-) -> tuple[float, Subsets]:
-    """Mean distance over random subsets of both sets, and its spread."""
+    between: Scores, n: int, m: int, generator: np.random.Generator
+) -> tuple[list[float], list[Subsets | None]]:
+    """Mean distances over random subsets of both sets, and their spread."""
     size = max(
         2, min(KID_SUBSET_SIZE, min(n, m) // 2)
     )  # strictly smaller than either set, else there is no spread to show
     everything = np.ones(n, bool), np.ones(m, bool)
-    values = [
+    drawn = [
         between(*(choose(every, size, generator) for every in everything))
         for _ in range(KID_SUBSETS)
     ]
-    return float(np.mean(values)), Subsets(sd=float(np.std(values)), size=size, count=KID_SUBSETS)
+    by_row = list(zip(*drawn, strict=True))
+    spreads = [Subsets(sd=float(np.std(row)), size=size, count=KID_SUBSETS) for row in by_row]
+    return [float(np.mean(row)) for row in by_row], [*spreads]
 
 
 @dataclass(frozen=True)
@@ -380,20 +510,20 @@ class Floor:
     floor_n: int
 
 
-def _floor(
-    row: Distance,
-    within: Weighted,
-    between: Weighted,
+def _floors(
+    rows: Sequence[Distance],
+    within: Scores,
+    between: Scores,
     synthetic_count: int,
     units: np.ndarray,
     generator: np.random.Generator,
-) -> Floor | None:
-    """Distance of real from real images, and of synthetic from as many real images; None for too
+) -> list[Floor | None]:
+    """Distances of real from real images, and of synthetic from as many real images; None for too
     few images of a half."""
     splits = list(halves(units, FLOOR_REPEATS, generator))
     size = min(int(min(first.sum() for first, _ in splits)), synthetic_count)
-    if size < row.min_images // 2 or size < 2:
-        return None
+    if size < rows[0].min_images // 2 or size < 2:
+        return [None] * len(rows)
     floors = []
     matched = []
     for first, second in splits:
@@ -401,9 +531,12 @@ def _floor(
         second = choose(second > 0, size, generator)
         floors.append(within(first, second))
         matched.append(between(first, choose(np.ones(synthetic_count, bool), size, generator)))
-    return Floor(
-        floor=float(np.mean(floors)),
-        floor_ci=[float(q) for q in np.quantile(floors, [0.025, 0.975])],
-        matched=float(np.mean(matched)),
-        floor_n=size,
-    )
+    return [
+        Floor(
+            floor=float(np.mean(floor)),
+            floor_ci=[float(q) for q in np.quantile(floor, [0.025, 0.975])],
+            matched=float(np.mean(match)),
+            floor_n=size,
+        )
+        for floor, match in zip(zip(*floors, strict=True), zip(*matched, strict=True), strict=True)
+    ]

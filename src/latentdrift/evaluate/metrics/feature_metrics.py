@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from latentdrift.evaluate.features.nearest_neighbours import (
     same_patient,
 )
 from latentdrift.evaluate.images.image_sets import EvaluationImages, contents
-from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge
+from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, judge_together
 from latentdrift.evaluate.statistics.bootstrap import part_of, rng, units_of
 from latentdrift.evaluate.statistics.results import Metric, ResultModel
 from latentdrift.resampling import Resampling
@@ -96,17 +97,18 @@ def distances(
         `<row>.<space>` -> metric; and a sentence for each row that needs more images.
     """
     metrics: dict[str, Metric] = {}
-    few = []
-    for name, row in DISTANCES.items():
-        if row.informed and not vectors.unseen:
-            continue
-        if min(len(vectors.real), len(vectors.synthetic)) < row.min_images:
-            few.append(
-                f"{row.title} needs at least {row.min_images} images in each set and was left out."
-            )
-            continue
-        metrics[f"{name}.{vectors.label}"] = judge(
-            row,
+    possible = {name: row for name, row in DISTANCES.items() if vectors.unseen or not row.informed}
+    images = min(len(vectors.real), len(vectors.synthetic))
+    few = [
+        f"{row.title} needs at least {row.min_images} images in each set and was left out."
+        for row in possible.values()
+        if images < row.min_images
+    ]
+    enough = [name for name, row in possible.items() if images >= row.min_images]
+    for _, group in groupby(enough, key=lambda name: DISTANCES[name].prepare):
+        names = list(group)
+        together = judge_together(
+            [DISTANCES[name] for name in names],
             vectors.real,
             vectors.synthetic,
             patients,
@@ -114,6 +116,9 @@ def distances(
             train=vectors.train,
             resampling=resampling,
         )
+        metrics |= {
+            f"{name}.{vectors.label}": metric for name, metric in zip(names, together, strict=True)
+        }
     return metrics, few
 
 
