@@ -550,7 +550,7 @@ def lost_files(folder: Path, names: Iterable[str]) -> dict[str, None]:
         CohortError: A name leads out of the folder.
     """
     listed: dict[str, set[str]] = {}
-    lost = {}
+    lost: dict[str, None] = {}
     for name in dict.fromkeys(names):
         inner, _, file = name.rpartition("/")
         if inner not in listed:
