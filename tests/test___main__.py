@@ -19,7 +19,7 @@ def test_the_exit_code_is_that_of_the_command(code: int, monkeypatch: pytest.Mon
     assert __main__.main() == code
 
 
-@pytest.mark.parametrize("code", [stopping.INTERRUPTED, stopping.TERMINATED])
+@pytest.mark.parametrize("code", stopping.CODES)
 def test_an_interruption_leaves_at_once_with_its_code(
     code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,13 +14,13 @@ from latentdrift.cli import stopping
 
 
 def main() -> int:
-    """Entry point of the `latentdrift` command: the exit code, 130 from the first moment to the
-    last where Ctrl-C came."""
+    """Entry point of the `latentdrift` command: the exit code, which is that of a signal from the
+    first moment to the last where one came."""
     stopping.leave_at_once()
     from latentdrift.cli.main import main as run
 
     code = run()
-    if code in (stopping.INTERRUPTED, stopping.TERMINATED):
+    if code in stopping.CODES:
         _leave(code)
     return code
 

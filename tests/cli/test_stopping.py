@@ -15,7 +15,7 @@ from latentdrift.cli import stopping
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, stopping.Terminated)],
+    [*stopping.STOPS.items()],
 )
 def test_a_signal_is_an_exception_of_its_kind(
     number: signal.Signals, kind: type[KeyboardInterrupt]
@@ -56,12 +56,12 @@ def test_other_threads_change_no_handler() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, stopping.INTERRUPTED), (signal.SIGTERM, stopping.TERMINATED)],
+    [(number, code) for code, number in stopping.CODES.items()],
 )
 def test_before_and_after_work_a_signal_ends_the_process(number: signal.Signals, code: int) -> None:
     program = (
         "import os, signal\n"
-        "for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):\n"
         "    signal.signal(number, signal.SIG_DFL)\n"
         "from latentdrift.cli import stopping\n"
         "stopping.leave_at_once()\n"

@@ -1,6 +1,7 @@
 """`latentdrift <verb>`: parse the options, do the verb, show the result. Loads no torch itself.
 
-Exit codes: 0 done, 1 the input or the options, 2 usage, 130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 the input or the options, 2 usage, 128 + the number of a signal that stopped
+the work (130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1 on Linux).
 """
 
 from __future__ import annotations
@@ -120,10 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stopping.raised():
             code = _run(given)
     except KeyboardInterrupt as stop:
-        terminated = isinstance(stop, stopping.Terminated)
-        what = "stopped by SIGTERM" if terminated else "interrupted"
-        _complain(f"{_verb(given)}: {what}; the same command again continues where it can")
-        code = stopping.TERMINATED if terminated else stopping.INTERRUPTED
+        code = stopping.exit_code(stop)
+        what = stopping.description(code)
+        where = f"{_verb(given)}{_process()}"
+        _complain(f"{where}: {what}; the same command again continues where it can")
     except SystemExit:  # --help, --version and usage
         _write("")
         raise

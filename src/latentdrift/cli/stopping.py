@@ -1,21 +1,34 @@
-"""Ctrl-C and SIGTERM: work stops where it can go on from, and says so in a sentence."""
+"""Ctrl-C, SIGTERM and SIGUSR1: work stops where it can go on from, and says so in a sentence."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
-"""Exit codes, as a shell has them."""
-
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which batch systems send before they kill; it stops work as Ctrl-C does."""
+
+
+class Preempted(KeyboardInterrupt):
+    """SIGUSR1, by which a batch system warns of the end of a job; it stops work as Ctrl-C does."""
+
+
+STOPS: dict[signal.Signals, type[KeyboardInterrupt]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+}
+"""Signals that stop work -> their exceptions."""
+if sys.platform != "win32":
+    STOPS[signal.SIGUSR1] = Preempted
+
+CODES = {128 + number: number for number in STOPS}
+"""Exit codes, as a shell has them -> signals."""
 
 
 _received: list[type[KeyboardInterrupt]] = []
@@ -23,7 +36,7 @@ _received: list[type[KeyboardInterrupt]] = []
 
 
 def _raise(number: int, _frame: Any) -> NoReturn:
-    stop = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    stop = STOPS[signal.Signals(number)]
     _received.append(stop)
     raise stop
 
@@ -34,9 +47,21 @@ def received() -> type[KeyboardInterrupt] | None:
     It is known also where a library turned it into another error, as extensions do during import.
 
     Returns:
-        KeyboardInterrupt or Terminated; None without a signal.
+        A value of STOPS; None without a signal.
     """
     return _received[-1] if _received else None
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """Exit code of a program that an exception stopped, a key of CODES."""
+    kinds = {kind: number for number, kind in STOPS.items()}
+    return 128 + kinds.get(type(stop), signal.SIGINT)
+
+
+def description(code: int) -> str:
+    """What happened, in words: the program ended with this exit code, a key of CODES."""
+    number = CODES[code]
+    return "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
 
 
 def _leave(number: int, _frame: Any) -> None:
@@ -45,12 +70,12 @@ def _leave(number: int, _frame: Any) -> None:
 
 def leave_at_once() -> None:
     """Let a signal end the process at once, as before and after all work."""
-    _set({signal.SIGINT: _leave, signal.SIGTERM: _leave})
+    _set(dict.fromkeys(STOPS, _leave))
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Context that raises KeyboardInterrupt for Ctrl-C and Terminated for SIGTERM.
+    """Context that raises an exception for each signal of STOPS.
 
     Outside of the main thread nothing is changed.
     """
@@ -58,8 +83,8 @@ def raised() -> Iterator[None]:
         yield
         return
     _received.clear()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    _set({signal.SIGINT: _raise, signal.SIGTERM: _raise})
+    before = {number: signal.getsignal(number) for number in STOPS}
+    _set(dict.fromkeys(STOPS, _raise))
     try:
         yield
     finally:

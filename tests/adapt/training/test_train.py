@@ -25,7 +25,7 @@ from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches.batches import Batches
 from latentdrift.adapt.training.cost_estimate import plan
 from latentdrift.adapt.training.loop.preview import LAST_PICTURES, PICTURES
-from latentdrift.adapt.training.loop.trainer import _whole
+from latentdrift.adapt.training.loop.stop_signals import held_back
 from latentdrift.adapt.training.records.training_log import TrainingLog
 from latentdrift.adapt.training.train import FitResult, fit
 from latentdrift.config import FitOptions
@@ -177,7 +177,7 @@ def test_an_interrupt_leaves_a_checkpoint_of_the_very_step(
 
 def test_ctrl_c_waits_for_the_end_of_an_update() -> None:
     whole = False
-    with pytest.raises(KeyboardInterrupt), _whole():
+    with pytest.raises(KeyboardInterrupt), held_back():
         os.kill(os.getpid(), signal.SIGINT)
         whole = True
     assert whole

@@ -22,6 +22,7 @@ from latentdrift.adapt.training.cost_estimate import disk
 from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import Processes
 from latentdrift.adapt.training.loop.preview import LAST_PICTURES, Draw, Judge, Previews
+from latentdrift.adapt.training.loop.stop_signals import agreed
 from latentdrift.adapt.training.loop.trainer import Contexts, Trainer
 from latentdrift.adapt.training.records.adapter_description import describe_adapter
 from latentdrift.adapt.training.records.run_folder import Run
@@ -45,6 +46,9 @@ from latentdrift.model.drift import Drift
 from latentdrift.model.initial_noise import Statistics
 from latentdrift.model.schedule import Schedule
 from latentdrift.sample.synthetic_cohort import contact_sheet
+
+SECONDS_TO_APPEAR = 90
+"""Seconds until all nodes see a new file; NFS may keep an old list for 60 (nfs(5), acdirmax)."""
 
 log = logging.getLogger(__name__)
 
@@ -99,29 +103,50 @@ def fit(
     processes = Processes.join(options.device)
     processes.check(todo.options.batch_size)
     run.check(todo.settings)
-    if run.finished:
-        return FitResult(run.adapter, read(run.adapter), todo.options.steps, already=True)
+    with processes.connected():
+        processes.check_equal({**_inputs_seen(todo), "a finished run in `out`": run.finished})
+        if run.finished:
+            return FitResult(run.adapter, read(run.adapter), todo.options.steps, already=True)
+        last = _last_checkpoint(run, processes)
+        begin = last.step if last else 0
+        number = base.dtype
+        base, parameters = begin_with(base, todo)
+        todo.check_prompts(base)
+        run.need(disk(base, parameters, todo, len(cohort.rows())))
+        _claim(run, todo, processes)
+        with _open_log(run, todo, begin, processes, quiet) as training_log:
+            with processes.first_before_others():
+                inputs = _inputs(base, own, cohort, todo, run, training_log, class_pictures)
+            drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
+            trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, processes)
+            trainer.restore(last)
+            observers = _Observers(preview, judge, on_step, training_log)
+            trained = _train(trainer, cohort, todo, inputs, run, drift, drift_info, observers)
+        if processes.first:
+            trained.write(base, cohort, todo, run)
+        processes.meet()
+    return FitResult(run.adapter, read(run.adapter), begin, already=False)
+
+
+def _inputs_seen(todo: Job) -> dict[str, Any]:
+    """Hashes of the files that a process reads, by the names of their options."""
+    return {f"`{name}`": todo.settings[name] for name in ("base", "cohort")}
+
+
+def _last_checkpoint(run: Run, processes: Processes) -> checkpoint.Checkpoint | None:
+    """The checkpoint that a run goes on from, the same for all processes; None for a fresh run."""
     with processes.first_before_others():
         last = checkpoint.newest(run.checkpoints)
-    begin = last.step if last else 0
-    number = base.dtype
-    base, parameters = begin_with(base, todo)
-    todo.check_prompts(base)
-    run.need(disk(base, parameters, todo, len(cohort.rows())))
+    processes.check_equal({"the checkpoint of step": last and last.step})
+    return last
+
+
+def _claim(run: Run, todo: Job, processes: Processes) -> None:
+    """Make the folder of the run, which all processes have to see."""
     if processes.first:
         run.claim(todo.settings)
-    with _open_log(run, todo, begin, processes, quiet) as training_log:
-        with processes.first_before_others():
-            inputs = _inputs(base, own, cohort, todo, run, training_log, class_pictures)
-        drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
-        trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, processes)
-        trainer.restore(last)
-        observers = _Observers(preview, judge, on_step, training_log)
-        trained = _train(trainer, cohort, todo, inputs, run, drift, drift_info, observers)
-    if processes.first:
-        trained.write(base, cohort, todo, run)
     processes.meet()
-    return FitResult(run.adapter, read(run.adapter), begin, already=False)
+    processes.check_equal({"a run in `out`": run.is_claimed(SECONDS_TO_APPEAR)})
 
 
 def _open_log(
@@ -319,22 +344,26 @@ def _loop(
             if trainer.done and trainer.processes.first:
                 trainer.save(run.checkpoints)
 
-    try:
-        look()
-        while trainer.done < options.steps and not trainer.over:
-            outcome = trainer.update(inputs.batches(trainer.done))
-            if not outcome.finite:
-                raise OptionError(_not_finite(trainer, todo, run))
-            training_log.step(trainer.done, outcome)
+    with agreed(trainer.processes) as check_stop:
+        try:
             look()
-            draw(trainer)
-            if on_step:
-                on_step(trainer.done, outcome.loss)
-    except KeyboardInterrupt:
-        if trainer.done and trainer.processes.first:
-            trainer.save(run.checkpoints)
-            log.warning("stopped after step %d, of which there is a checkpoint", trainer.done)
-        raise
+            while trainer.done < options.steps and not trainer.over:
+                outcome = trainer.update(inputs.batches(trainer.done))
+                if not outcome.finite:
+                    raise OptionError(_not_finite(trainer, todo, run))
+                training_log.step(trainer.done, outcome)
+                check_stop()
+                look()
+                draw(trainer)
+                if on_step:
+                    on_step(trainer.done, outcome.loss)
+            check_stop()
+        except KeyboardInterrupt:
+            if trainer.done and trainer.processes.first:
+                trainer.save(run.checkpoints)
+                log.warning("stopped after step %d, of which there is a checkpoint", trainer.done)
+            trainer.processes.meet()
+            raise
     if trainer.patience:
         training_log.early_stopping(trainer.done, trainer.patience)
 

@@ -149,8 +149,9 @@ def _serve(line: Connection, others: Sequence[Connection], read: Callable[[str],
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C goes to all processes; the importing one says when to stop
-    for number in (signal.SIGTERM, getattr(signal, "SIGALRM", signal.SIGTERM)):
-        signal.signal(number, signal.SIG_DFL)
+    for name in ("SIGTERM", "SIGALRM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
     if sys.stderr is not None:  # a copied stream may be locked for ever
         sys.stderr = open(  # noqa: SIM115
             2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1

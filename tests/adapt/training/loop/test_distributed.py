@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import accelerate.utils
 import pytest
 import torch
-from fits import entries, weights
-from safetensors.torch import load_file
+from ranks import SHARED, check_shared, command, environment, forked, free_port, started, together
 
-from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.loop.distributed import Processes
-from latentdrift.adapt.training.train import FitResult
-from latentdrift.errors import OptionError
+from latentdrift.errors import OptionError, ResourceError
 
 
 def test_shares_are_equal_and_cover_the_batch() -> None:
@@ -58,119 +54,36 @@ def test_a_launch_that_fell_short_is_said(
     assert "accelerate launch --multi_gpu --num_processes N -m latentdrift fit" in caplog.text
 
 
-def together(arguments: list[str], count: int, port: int) -> list[subprocess.Popen]:
-    """The same command in several processes that know of each other, as a launcher starts them."""
-    started = []
-    for rank in range(count):
-        about = {
-            "RANK": rank,
-            "LOCAL_RANK": rank,
-            "WORLD_SIZE": count,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-        }
-        known = {
-            **os.environ,
-            **{name: str(value) for name, value in about.items()},
-            "OMP_NUM_THREADS": "1",
-        }
-        started.append(
-            subprocess.Popen(
-                [sys.executable, *arguments],
-                env=known,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    return started
+def test_several_processes_do_not_take_one_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="`device=cuda:1` is a single device, and each of 2"):
+        Processes.join("cuda:1")
 
 
-FORKED = """
-import os, sys
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
-from latentdrift import service
-from latentdrift.adapt.training import train
-from latentdrift.cli import main
-
-folder, port, count, *arguments = sys.argv[1:]
-ranks = {}
-for rank in range(int(count)):
-    ranks[os.fork()] = rank
-    if 0 in ranks:
-        os.environ.update(
-            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=count,
-            MASTER_ADDR="127.0.0.1", MASTER_PORT=port,
-        )
-        for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{folder}/{rank}.{name}", os.O_WRONLY | os.O_CREAT), number)
-        code = main.main(arguments)
-        sys.stdout.flush()
-        os._exit(code)
-for _ in range(int(count)):
-    pid, status = os.wait()
-    print(ranks[pid], os.waitstatus_to_exitcode(status))
-"""
-"""Runs a command as several ranks, which share the imports of one process."""
+def test_nodes_with_other_files_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = [{"`cohort`": "a", "the checkpoint of step": 3}, {"`cohort`": "a"}]
+    seen[1]["the checkpoint of step"] = None
+    monkeypatch.setattr(accelerate.utils, "gather_object", lambda mine: seen)
+    with pytest.raises(
+        ResourceError,
+        match="the checkpoint of step: 3 for process 0, None for process 1; all nodes need the",
+    ):
+        Processes(0, 2).check_equal(seen[0])
+    seen[1] = seen[0]
+    Processes(0, 2).check_equal(seen[0])
+    Processes().check_equal(seen[0])
 
 
-def forked(arguments: list[str], count: int, folder: Path) -> list[tuple[int, str, str]]:
-    """Exit code, stdout and stderr of each rank of a command."""
-    folder.mkdir()
-    line = [sys.executable, "-c", FORKED, str(folder), str(free_port()), str(count), *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ends = subprocess.run(
-        line, env=environment, capture_output=True, text=True, timeout=900, check=True
-    )
-    codes = dict(map(int, end.split()) for end in ends.stdout.splitlines())
-    texts = [
-        [(folder / f"{rank}.{name}").read_text() for name in ("out", "err")]
-        for rank in range(count)
-    ]
-    return [(codes[rank], *texts[rank]) for rank in range(count)]
-
-
-def free_port() -> int:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return place.getsockname()[1]
-
-
-SHARED = {
-    "method": "lora",
-    "steps": 6,
-    "batch_size": 4,
-    "accumulate": 2,
-    "checkpoint_every": 3,
-    "rank": 2,
-    "ema": 0.9,
-    "min_snr": 5,
-    "patience": 5,
-    "preview_every": 0,
-    "device": "cpu",
-    "precision": "fp32",
-}
-
-
-def command(base: Path, cohort: Path, out: Path) -> list[str]:
-    flags = [
-        f"--{name.replace('_', '-')}={value}"
-        for name, value in {**SHARED, "base": base, "out": out}.items()
-    ]
-    return ["-m", "latentdrift", "fit", str(cohort), *flags, "--json"]
-
-
-def check_shared(one: FitResult, folder: Path) -> None:
-    """A run by several processes is the run of one, but for rounding."""
-    alone = entries(one.adapter.parent)
-    shared = entries(folder)
-    assert [entry.keys() for entry in alone] == [entry.keys() for entry in shared]
-    for mine, theirs in zip(alone, shared, strict=True):
-        assert theirs == pytest.approx(mine, rel=1e-4)
-    theirs = load_file(METHODS["lora"].file_in(folder / "adapter"))
-    for name, value in weights(one).items():
-        torch.testing.assert_close(theirs[name], value, rtol=1e-2, atol=1e-5)
+def test_the_end_of_another_process_is_a_sentence() -> None:
+    lost = RuntimeError("[gloo/transport/tcp/pair.cc:537] Connection reset by peer")
+    own = RuntimeError("shapes do not fit")
+    sentence = "another process of this fit has ended"
+    with pytest.raises(ResourceError, match=sentence), Processes(1, 2).connected():
+        raise lost
+    for processes, error in ((Processes(1, 2), own), (Processes(), lost)):
+        with pytest.raises(RuntimeError) as caught, processes.connected():
+            raise error
+        assert caught.value is error
 
 
 @pytest.mark.usefixtures("held_out_as_users")
@@ -180,34 +93,78 @@ def test_two_processes_make_the_curve_of_one(
     one = run("one", **SHARED)
     fit = command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")
     first, second = forked(fit[2:], 2, tmp_path / "ranks")
-    assert [first[0], second[0]] == [0, 0], second[2]
-    assert json.loads(first[1])["adapter"] == str(tmp_path / "two" / "adapter")
-    assert second[1] == ""
+    assert [first.code, second.code] == [0, 0], second.err
+    assert json.loads(first.out)["adapter"] == str(tmp_path / "two" / "adapter")
+    assert second.out == ""
     check_shared(one, tmp_path / "two")
     assert json.loads((tmp_path / "two" / "record.json").read_text())["verb"] == "fit"
 
 
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+LAUNCHERS = {
+    "torchrun": [
+        *TORCHRUN,
+        "--nproc_per_node=2",
+        "--master_addr=127.0.0.1",
+        "--master_port={port}",
+    ],
+    "accelerate": [*ACCELERATE, "--num_processes=2", "--main_process_port={port}"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.usefixtures("held_out_as_users")
+def test_launchers_start_several(
+    launcher: str, run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> None:
+    one = run("one", **SHARED)
+    launch = [part.format(port=free_port()) for part in LAUNCHERS[launcher]]
+    fit = command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two", drift="calibrated")
+    line = [*launch, *fit]
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "find_unused_parameters" not in done.stderr
+    check_shared(one, tmp_path / "two")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("held_out_as_users")
-def test_accelerate_launches_several(
+def test_two_nodes_meet(
     run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:
     one = run("one", **SHARED)
-    launcher = [
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes=2",
-        f"--main_process_port={free_port()}",
+    launch = [
+        *TORCHRUN,
+        "--nnodes=2",
+        "--nproc_per_node=2",
+        "--rdzv_backend=c10d",
+        f"--rdzv_endpoint=127.0.0.1:{free_port()}",
+        "--rdzv_id=test",
+        "--local_addr=127.0.0.1",
     ]
-    line = [
-        sys.executable,
-        *launcher,
-        *command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two"),
-    ]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
+    line = [*launch, *command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")]
+    nodes = [started(line), started(line)]
+    texts = [node.communicate(timeout=600) for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], texts
+    assert sum(text.count('"adapter"') for text, _ in texts) == 1
     check_shared(one, tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_two_nodes_without_common_files_are_refused(
+    tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
+) -> None:
+    port = free_port()
+    place = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": 0}
+    ends = []
+    for rank, name in enumerate(("here", "there")):
+        fit = command(tiny_base_folder, tiny_cohort_folder, tmp_path / name)
+        ends.append(started([sys.executable, *fit], **place, RANK=rank))
+    texts = [process.communicate(timeout=600)[1] for process in ends]
+    assert [process.returncode for process in ends] == [1, 1]
+    assert "a run in --out: True for process 0, False for process 1" in texts[0]
 
 
 @pytest.mark.slow
@@ -217,16 +174,17 @@ def test_two_killed_processes_go_on(
 ) -> None:
     one = run("one", **SHARED)
     arguments = command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")
-    started = together(arguments, 2, free_port())
+    pair = together(arguments, 2, free_port())
     while (
-        not (tmp_path / "two" / "checkpoints" / "step-000003").exists()
-        and started[0].poll() is None
+        not (tmp_path / "two" / "checkpoints" / "step-000003").exists() and pair[0].poll() is None
     ):
         time.sleep(0.01)
-    started[0].send_signal(signal.SIGKILL)
-    started[1].communicate(timeout=600)  # nobody hangs when the one that writes is gone
-    started = together(arguments, 2, free_port())
-    for process in started:
+    pair[0].send_signal(signal.SIGKILL)
+    _, text = pair[1].communicate(timeout=600)  # nobody hangs when the one that writes is gone
+    assert pair[1].returncode == 1
+    assert "process 1: another process of this fit has ended" in text
+    pair = together(arguments, 2, free_port())
+    for process in pair:
         process.communicate(timeout=900)
         assert process.returncode == 0
     check_shared(one, tmp_path / "two")

@@ -105,9 +105,14 @@ def test_what_is_recomputed_is_not_stored(begin: Begin) -> None:
     assert again.operations.step > 1.2 * plain.operations.step
 
 
-def test_several_processes_share_a_batch(begin: Begin) -> None:
+def test_several_processes_share_a_batch_and_keep_the_memory_of_gradients(begin: Begin) -> None:
     fit = begin(batch_size=8)
-    assert trace(fit, processes=2).memory == counted(begin(batch_size=4)).memory
+    shared = trace(fit, processes=2).memory
+    alone = counted(begin(batch_size=4)).memory
+    assert shared.gradients == 4 * fit.trained
+    assert alone.gradients < shared.gradients
+    assert alone.total < shared.total <= alone.total + shared.gradients
+    assert trace(begin(batch_size=8, accumulate=2), processes=2).memory.gradients == 4 * fit.trained
 
 
 def test_a_coarse_network_stays_beside_the_exact_one(begin: Begin) -> None:

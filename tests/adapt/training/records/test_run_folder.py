@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,12 @@ def test_a_disk_that_is_too_small_is_said(tmp_path: Path) -> None:
     run.need(1)
     with pytest.raises(ResourceError, match=r"this run writes about 1000000000\.00 GB"):
         run.need(10**18)
+
+
+def test_a_run_of_another_process_may_appear_late(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    assert not run.is_claimed(0)
+    late = threading.Timer(0.2, run.claim, [SETTINGS])
+    late.start()
+    assert run.is_claimed(30)
+    late.join()

@@ -1,4 +1,4 @@
-"""Several processes on one fit: each takes its share of every batch, gradients are added up, the
+"""Several processes on one fit, over cards and nodes: each takes its share of every batch, the
 first one writes.
 
 Weights, optimiser and averages are the same in all of them at any time, so a checkpoint needs
@@ -8,7 +8,7 @@ nobody but the first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.adapt.training.loop import distributed_ranks
-from latentdrift.errors import OptionError
+from latentdrift.errors import OptionError, ResourceError
 
 PATIENCE = timedelta(
     hours=12
@@ -40,7 +40,11 @@ class Processes:
 
         Args:
             device: Option `device`. Each process takes its own GPU, or all share the processor.
+
+        Raises:
+            OptionError: The launch is one that `fit` cannot follow, or `device` is a single card.
         """
+        distributed_ranks.check_launch()
         if distributed_ranks.fell_short():
             log.warning(
                 "accelerate launch --cpu has started one process, as it does without MPI "
@@ -49,6 +53,11 @@ class Processes:
             )
         if distributed_ranks.count() == 1:
             return cls()
+        if ":" in device:
+            raise OptionError(
+                f"`device={device}` is a single device, and each of {distributed_ranks.count()} "
+                "processes takes one of its own; give `device=cuda`, or `device=cpu`"
+            )
         from accelerate import PartialState
 
         state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
@@ -94,26 +103,59 @@ class Processes:
             for work in [torch.distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
                 work.wait()
 
-    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Replace each gradient by its sum over all processes, in place.
+    def largest(self, number: int) -> int:
+        """Largest of the numbers that the processes give.
 
         Args:
-            parameters: Trained parameters, in equal order in every process. A gradient stays None
-                where no process has one.
+            number: This process's number.
+        """
+        if self.count == 1:
+            return number
+        from accelerate import PartialState
+
+        largest = torch.tensor(number, device=PartialState().device)
+        torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+        return int(largest)
+
+    def check_equal(self, facts: Mapping[str, object]) -> None:
+        """Check that all processes see the same files.
+
+        Args:
+            facts: What this process sees: name -> JSON value.
+
+        Raises:
+            ResourceError: Another process sees something else, as on nodes whose folders differ.
         """
         if self.count == 1:
             return
-        gradients = torch.tensor(
-            [float(weight.grad is not None) for weight in parameters], device=parameters[0].device
-        )
-        self.add([gradients])
-        used = [
-            weight for weight, times in zip(parameters, gradients.tolist(), strict=True) if times
-        ]
-        for weight in used:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-        self.add([weight.grad for weight in used if weight.grad is not None])
+        from accelerate.utils import gather_object
+
+        for rank, others in enumerate(gather_object([dict(facts)])):
+            differs = [name for name, value in facts.items() if others[name] != value]
+            if differs:
+                name = differs[0]
+                raise ResourceError(
+                    f"{name}: {facts[name]} for process {self.rank}, {others[name]} for process "
+                    f"{rank}; all nodes need the same files: put `cohort`, `base` and `out` on a "
+                    "file system that they share"
+                )
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Context in which the end of another process is an error in a sentence.
+
+        Raises:
+            ResourceError: Another process ended while this one waited for it.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.count > 1 and _is_lost(error):
+                raise ResourceError(
+                    "another process of this fit has ended, and this one cannot go on without it; "
+                    "see its message, then give the same command again"
+                ) from error
+            raise
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
@@ -131,3 +173,8 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    """Whether an error is that of a connection; gloo has no class of its own for it."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)

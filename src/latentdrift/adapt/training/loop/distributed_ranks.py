@@ -3,7 +3,9 @@ before anything is loaded."""
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 
 from latentdrift.errors import OptionError
 
@@ -14,6 +16,33 @@ COUNTS = (
     "MV2_COMM_WORLD_SIZE",
 )  # torchrun, and MPI's of several makers
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+
+REFUSED = {
+    "ACCELERATE_USE_FSDP": ("accelerate launch --use_fsdp", "FSDP"),
+    "ACCELERATE_USE_DEEPSPEED": ("accelerate launch --use_deepspeed", "DeepSpeed"),
+    "ACCELERATE_USE_MEGATRON_LM": ("accelerate launch --use_megatron_lm", "Megatron-LM"),
+}
+"""Variable that `accelerate launch` sets -> the command, and the engine that `fit` does not use."""
+IGNORED = {
+    "ACCELERATE_MIXED_PRECISION": (
+        "accelerate launch --mixed_precision",
+        "no",
+        "give `precision` instead",
+    ),
+    "ACCELERATE_DYNAMO_BACKEND": (
+        "accelerate launch --dynamo_backend",
+        "no",
+        "`fit` compiles no network",
+    ),
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": (
+        "accelerate launch --gradient_accumulation_steps",
+        "1",
+        "give `accumulate` instead",
+    ),
+}
+"""Variable that `accelerate launch` sets -> the command, the value without effect, and advice."""
+
+log = logging.getLogger(__name__)
 
 
 def _first(names: tuple[str, ...], otherwise: int) -> int:
@@ -46,3 +75,29 @@ def fell_short() -> bool:
         and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
         and "MASTER_ADDR" in os.environ
     )
+
+
+def check_launch() -> None:
+    """Check that `fit` can follow what `accelerate launch` was given; warn of what has no effect.
+
+    Raises:
+        OptionError: An engine other than DDP.
+    """
+    for name, (command, engine) in REFUSED.items():
+        if os.environ.get(name, "").lower() == "true":
+            raise OptionError(
+                f"{command} asks for {engine}, and `fit` shares images and not "
+                "weights: every process holds the whole network (docs/clusters.md says why). "
+                "Take accelerate launch --multi_gpu; where the memory of a card is short, "
+                "`method=lora`, `gradient_checkpointing` and `precision=bf16` need less"
+            )
+    for name, (command, neutral, advice) in IGNORED.items():
+        value = os.environ.get(name, neutral)
+        if value.lower() != neutral:
+            _warn_once(f"{command} {value} has no effect: {advice}")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Log a warning; a verb looks at its launch several times."""
+    log.warning(message)

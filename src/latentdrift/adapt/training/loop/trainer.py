@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from torch import Tensor
 from latentdrift.adapt.training.batches.batches import Batch
 from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import ALONE, Processes
+from latentdrift.adapt.training.loop.shared_losses import SharedLosses
+from latentdrift.adapt.training.loop.stop_signals import held_back
 from latentdrift.adapt.training.optimization.early_stopping import Patience
 from latentdrift.adapt.training.optimization.ema import Average
 from latentdrift.adapt.training.optimization.losses import denoising_loss, min_snr
@@ -84,6 +84,7 @@ class Trainer:
         self.optimizer = todo.optimizer.make(
             list(parameters.values()), todo.rate, todo.row.weight_decay
         )
+        self.shared = SharedLosses(self.losses, list(parameters.values()), processes)
         self.average = Average(parameters, options.ema) if options.ema else None
         self.patience = Patience(options.patience) if options.patience else None
         if options.gradient_checkpointing:
@@ -126,7 +127,7 @@ class Trainer:
         outcome = Outcome(loss.item(), norm.item(), self.rates(self.done))
         if outcome.finite:
             self.optimizer.param_groups[0]["lr"] = outcome.rate
-            with _whole():
+            with held_back():
                 self.optimizer.step()
                 if self.average:
                     self.average.follow(self.done)
@@ -147,21 +148,26 @@ class Trainer:
         # weights are float32.
         scale = batch.x0[0].numel() if self.number == torch.float16 else 1
         loss = torch.zeros((), device=self.base.device)
-        for part in self._parts(batch):
-            losses = self.losses(part)
-            if self.gamma:
-                losses = losses * min_snr(self.base.schedule, part.t, self.gamma).to(losses)
-            if part.counts is not None:
-                losses = losses * part.counts.to(losses)
-            share = losses.mean() * (len(part) / len(batch))
-            (share * scale).backward()
-            loss += share.detach()
+        parts = self._parts(batch)
+        for part in parts:
+            with self.shared.forward_pass(part, last=part is parts[-1]) as losses:
+                share = self._weighted(losses, part).mean() * (len(part) / len(batch))
+                # several processes take the mean of their gradients, and the sum is needed
+                (share * (scale * self.processes.count)).backward()
+                loss += share.detach()
         for weight in self.parameters.values():
             if weight.grad is not None and scale != 1:
                 weight.grad.div_(scale)
         self.processes.add([loss])
-        self.processes.add_gradients(list(self.parameters.values()))
         return loss, torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_NORM)
+
+    def _weighted(self, losses: Tensor, part: Batch) -> Tensor:
+        """Losses of a part, times the weights of its times and images."""
+        if self.gamma:
+            losses = losses * min_snr(self.base.schedule, part.t, self.gamma).to(losses)
+        if part.counts is not None:
+            losses = losses * part.counts.to(losses)
+        return losses
 
     def _parts(self, batch: Batch) -> list[Batch]:
         """Parts of a batch that go through this process's network one after another."""
@@ -195,7 +201,7 @@ class Trainer:
         total = torch.cat([torch.zeros(0), *mine]).sum().to(self.base.device)
         self.processes.add([total])
         loss = (total / sum(len(batch) for batch in batches)).item() if batches else None
-        with _whole():
+        with held_back():
             self.watched = self.done
             if self.patience and self.done and loss is not None:
                 self.patience = self.patience.after(self.done, loss)
@@ -211,12 +217,12 @@ class Trainer:
             yield
             return
         try:
-            with _whole():
+            with held_back():
                 self.average.swap()
             yield
         finally:
             if self.average.swapped:
-                with _whole():
+                with held_back():
                     self.average.swap()
 
     def settle(self, root: Path) -> None:
@@ -257,22 +263,3 @@ class Trainer:
             self.watched = last.watched
             if self.patience and last.patience:
                 self.patience = last.patience
-
-
-@contextmanager
-def _whole() -> Iterator[None]:
-    """Ctrl-C waits until the block is done, so that weights, optimiser and step count belong
-    together."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # only the main thread is interrupted
-        yield
-        return
-    pending: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: pending.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending:
-        raise KeyboardInterrupt

@@ -154,6 +154,7 @@ def trace(fit: BegunFit, *, processes: int = 1, program: int = 0) -> FitTrace:
         unused = torch.empty(fit.unused, dtype=torch.uint8, device=base.device)
         live.count([*tensors(base), unused], "weights")
         short = replace(fit, base=base, parameters=parameters, todo=replace(fit.todo, options=less))
+        _count_gradients(parameters, live, are_kept=processes > 1)
         operations = _operations(short, live)
     step = operations.step * options.accumulate // passes
     return FitTrace(Memory(program=program, **live.peak), replace(operations, step=step))
@@ -170,16 +171,36 @@ def _operations(fit: BegunFit, live: LiveMemory) -> Operations:
     live.count([state], "optimizer")
     if trainer.average:
         live.count(trainer.average.weights.values(), "average")
-    for parameter in fit.parameters.values():
-        parameter.register_post_accumulate_grad_hook(
-            lambda weight: live.count([weight.grad], "gradients")
-        )
     batch = noise_batch(base, todo, todo.images_per_step * (2 if todo.options.prior_images else 1))
     step = _flops(lambda: _step(trainer, batch, live), grad=True)
     shown = AT_A_TIME if todo.validation else GUIDED * slots_of(base)
     watching = _flops(lambda: trainer.losses(noise_batch(base, todo, shown)))
     _flops(lambda: _decode(base, base.latent_size(todo.resolution)))
     return Operations(encoding, step, watching)
+
+
+def _count_gradients(
+    parameters: Mapping[str, nn.Parameter], live: LiveMemory, *, are_kept: bool
+) -> None:
+    """Count gradients as such when they are made.
+
+    Args:
+        parameters: Trained parameters by name.
+        live: The count.
+        are_kept: Whether their memory is taken before the first step and kept, as by the engine of
+            several processes.
+    """
+    kept = {id(weight): torch.empty_like(weight) for weight in parameters.values() if are_kept}
+    live.count(kept.values(), "gradients")
+
+    def count(weight: nn.Parameter) -> None:
+        if are_kept:
+            weight.grad = kept[id(weight)]
+        else:
+            live.count([tensor for tensor in [weight.grad] if tensor is not None], "gradients")
+
+    for parameter in parameters.values():
+        parameter.register_post_accumulate_grad_hook(count)
 
 
 def _encode(base: Base, side: int) -> None:

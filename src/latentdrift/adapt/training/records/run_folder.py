@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,19 @@ class Run:
         """Make the folder, and write the settings of the fit into it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / SETTINGS, json.dumps(settings, indent=2))
+
+    def is_claimed(self, seconds: float) -> bool:
+        """Whether the folder holds a run.
+
+        Args:
+            seconds: Time that a run of another process has to appear on a network's file system.
+        """
+        end = time.monotonic() + seconds
+        while not (self.folder / SETTINGS).exists():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
     def _settings(self) -> dict[str, Any]:
         try:
