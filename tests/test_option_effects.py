@@ -385,6 +385,8 @@ OF_EVERY_EDIT = {
     "base",
     "precision",
     "device",
+    "workers",
+    "ray",
 }
 """Options that have a part in every source and editor, or whose part depends on one another or on
 the network."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def check(verb: str, options: config.Options) -> None:
     """
     config.check_names(options)
     config.check_parts(verb, options)
+    _check_ray(options)
     if verb not in CHECKED_AT_ONCE:
         _check_models(options)
         _check_paths(options)
@@ -60,6 +62,19 @@ def check(verb: str, options: config.Options) -> None:
     if isinstance(options, config.EvaluateOptions):
         _check_evaluation(options)
         _check_report_folder(options)
+
+
+def _check_ray(options: config.Options) -> None:
+    """Check that Ray is installed where an option needs it.
+
+    Raises:
+        OptionError: It is not.
+    """
+    if getattr(options, "ray", None) is not None and find_spec("ray") is None:
+        raise OptionError(
+            "`ray` needs the package ray, which is not installed: pip install 'latentdrift[ray]', "
+            "or leave `ray` out, and the workers are processes of this machine"
+        )
 
 
 def _check_columns(options: config.FitOptions) -> None:

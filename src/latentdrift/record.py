@@ -40,6 +40,10 @@ PACKAGES = (
 )
 
 
+WORKERS = ("workers", "ray")
+"""Options that say who does the work. They never change the output."""
+
+
 def versions() -> dict[str, str]:
     """Version of Python and of every installed package that affects results."""
     result = {"python": platform.python_version()}
@@ -203,7 +207,7 @@ def complete(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) -> bool:
-    """Whether an equal command has already finished a folder.
+    """Whether an equal command has already finished a folder, with any workers.
 
     Args:
         folder: Folder with a record; it need not exist.
@@ -213,12 +217,13 @@ def is_of(folder: Path, verb: str, options: Options, inputs: Mapping[str, Any]) 
     """
     try:
         record = read(folder)
-        record["options"] = complete(record, folder)
+        recorded = complete(record, folder)
     except InputError:
         return False
+    record["options"] = {name: recorded[name] for name in recorded if name not in WORKERS}
     expected = {
         "verb": verb,
-        "options": options.model_dump(mode="json"),
+        "options": options.model_dump(mode="json", exclude=set(WORKERS)),
         "inputs": json.loads(json.dumps(inputs, default=str)),
     }
     return all(record.get(name) == value for name, value in expected.items())

@@ -25,10 +25,7 @@ from latentdrift.storage import held
 from latentdrift.verbs import find, load, name_of
 
 if TYPE_CHECKING:
-    from latentdrift.adapt.training.batches.hint_batches import Pictures
     from latentdrift.data.cohort.cohort import Cohort
-    from latentdrift.data.images.dicom.uids import Uids
-    from latentdrift.edit.io.edit_requests import Request as EditRequest
     from latentdrift.edit.io.edit_run import EditRun
     from latentdrift.evaluate.features.feature_cache import CachedSpace
     from latentdrift.evaluate.images.image_sets import EvaluationImages
@@ -37,8 +34,7 @@ if TYPE_CHECKING:
     from latentdrift.model.adapter_info import AdapterInfo
     from latentdrift.model.base import Base
     from latentdrift.model.model import Model
-    from latentdrift.sample.generate import SamplingOptions
-    from latentdrift.sample.synthetic_cohort import ImageStore, Request
+    from latentdrift.sample.synthetic_cohort import Request
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -218,25 +214,20 @@ def generate(
         quiet: Whether to show no progress.
         loaded: Model that the options name; None: it is loaded.
     """
-    from latentdrift.adapt.training.batches.hint_batches import pictures
     from latentdrift.evaluate.privacy.copy_gate import gate_images, open_gate
-    from latentdrift.sample.generate import SamplingOptions, slots_of
-    from latentdrift.sample.medical_objects import bits, check_format
-    from latentdrift.sample.start_override import restart
+    from latentdrift.jobs.image_job import ImageJob, draw_missing
+    from latentdrift.sample.generate import slots_of
+    from latentdrift.sample.medical_objects import check_format
     from latentdrift.sample.synthetic_cohort import ImageStore, quarantine
 
     model = loaded or load_model(options, options.also)
-    model = replace(model, drift=restart(model, options))
     options = options.model_copy(update={"slots": options.slots or slots_of(model.base)})
     requests = requests_of(options, model)
-    resolution = options.resolution or model.info.side
-    sampling = SamplingOptions.of(options, resolution)
-    sampling = replace(sampling, same_noise=options.same_noise or bool(options.interpolate))
-    hints = pictures(options, model, [request.row for request in requests], resolution)
+    job = ImageJob.of(options, model, [request.row for request in requests])
+    model = job.model
     gate = open_gate(options, model.trained_on)
-    depth = bits(options.depth, model.info)
     check_format(options.format, model.info)
-    settings = _image_settings(model, requests, sampling, hints, depth)
+    settings = job.settings([request.prompt for request in requests])
     inputs = {
         "base": model.base.hash,
         "adapters": model.adapter_records,
@@ -248,7 +239,8 @@ def generate(
         return {**there, "drift": model.drift.to_dict()}
 
     store = ImageStore.open(options.out, settings)
-    _draw_missing(store, requests, model, sampling, hints, depth, quiet)
+    with bar("generate", quiet=quiet) as report:
+        draw_missing(job, requests, store, report)
     verdict = gate_images(gate, store.pictures(len(requests)))
     copies = {i: verdict.why(i) for i in verdict.copies} if verdict else {}
     cohort_info = _synthetic_cohort_info(model, verdict)
@@ -259,7 +251,7 @@ def generate(
         inputs=inputs,
         gate=cohort_info["gate"],
     )
-    mask = hints.mask if hints else None
+    mask = job.hints.mask if job.hints else None
     store.publish(requests, cohort_info, options.seed, mask, copies, finish)
     return {
         "cohort": str(options.out),
@@ -267,45 +259,6 @@ def generate(
         **_quarantine_result(quarantine(options.out), len(copies)),
         "drift": model.drift.to_dict(),
     }
-
-
-def _image_settings(
-    model: Model,
-    requests: Sequence[Request],
-    sampling: SamplingOptions,
-    hints: Pictures | None,
-    depth: int,
-) -> dict[str, Any]:
-    """All settings that decide the pixels of generated images; their hash names the run."""
-    return {
-        **sampling.shaping(),
-        "depth": depth,
-        "base": model.base.hash,
-        "drift": model.drift,
-        "prompts": [request.prompt for request in requests],
-        "info": model.identity,
-        "hints": hints and hints.key,
-    }
-
-
-def _draw_missing(
-    store: ImageStore,
-    requests: Sequence[Request],
-    model: Model,
-    sampling: SamplingOptions,
-    hints: Pictures | None,
-    depth: int,
-    quiet: bool,
-) -> None:
-    """Generate the images that an interrupted run has not stored yet."""
-    from latentdrift.sample.generate import generate as sample
-
-    missing = store.missing(requests)
-    with bar("generate", quiet=quiet) as report:
-        images = sample(model.base, model.drift, missing, sampling, model.statistics, hints)
-        for done, (index, image) in enumerate(images, start=1):
-            store.keep(index, image, colour=bool(model.info.colour), depth=depth)
-            report(done, len(missing))
 
 
 def _synthetic_cohort_info(model: Model, verdict: Verdict | None) -> dict[str, Any]:
@@ -435,16 +388,18 @@ def make_edits(
     from latentdrift.edit.io.attribute_sweep import write_series
     from latentdrift.edit.io.edit_writer import SMALL_CHANGE, hold_back, quarantine
     from latentdrift.evaluate.privacy.copy_gate import gate_edits, open_gate
+    from latentdrift.jobs.edit_job import write_edits
 
     work = edit_run_of(options, loaded)
     options = work.options
-    reversals = (
-        [(request, work.back(request)) for request in work.requests] if options.reverse else []
-    )
+    if options.reverse:
+        for request in work.requests:
+            work.back(request)  # refuses what cannot be edited back
     missing = work.missing()
     gate = open_gate(options, work.model.trained_on)
     uids = Uids.open(options.private or private_folder(options.out))
-    changes = _write_edits(work, missing, reversals, uids, quiet)
+    with bar("edit", quiet=quiet) as report:
+        changes = write_edits(work, missing, uids, report)
     if changes and max(changes) < SMALL_CHANGE:
         first = missing[0]
         log.warning(
@@ -483,49 +438,6 @@ def make_edits(
         new_copies=len(copies),
         quarantine=quarantine(options.out),
     )
-
-
-def _write_edits(
-    work: EditRun,
-    missing: Sequence[EditRequest],
-    reversals: Sequence[tuple[EditRequest, EditRequest]],
-    uids: Uids,
-    quiet: bool,
-) -> list[float]:
-    """Make and write the counterfactuals that are missing, then their reversals.
-
-    Args:
-        work: The edits and their model.
-        missing: Edits that are not written yet.
-        reversals: Pairs of an edit and the edit that undoes it.
-        uids: DICOM identifiers of the written images.
-        quiet: Whether to show no progress.
-
-    Returns:
-        Largest change of each missing edit, as `write_counterfactual` returns it.
-    """
-    from latentdrift.edit.io.edit_writer import is_complete, write_counterfactual
-
-    changes = []
-    total = len(missing) + len(reversals)
-    with bar("edit", quiet=quiet) as report:
-        for done, request in enumerate(missing, start=1):
-            subject, counterfactual = work.make(request, work.inversion_cache)
-            folder = work.folder(request)
-            change = write_counterfactual(
-                folder, subject, counterfactual, work.facts(request), uids
-            )
-            changes.append(change)
-            uids.save()
-            report(done, total)
-        for done, (request, reversal) in enumerate(reversals, start=len(missing) + 1):
-            is_held_back = not work.folder(request).is_dir()
-            folder = work.folder_back(request)
-            if not is_held_back and not is_complete(folder, work.facts(reversal)):
-                subject, counterfactual = work.make(reversal, work.inversion_cache)
-                write_counterfactual(folder, subject, counterfactual, work.facts(reversal), uids)
-            report(done, total)
-    return changes
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
@@ -906,6 +818,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
         )
     model = REPLAYED[old["verb"]]
     instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
+    instead |= {"workers": 1, "ray": None}  # those of another machine
     if not old["results"].get("gate"):
         instead["gate"] = False  # none was there, and by default there is one now
     instead |= _options_before_recorded(old)

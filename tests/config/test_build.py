@@ -15,6 +15,13 @@ def test_right_values_are_options() -> None:
     assert (built.cohort, built.steps, built.method) == (Path("C"), 9, "lora")
 
 
+def test_a_number_among_few_is_read_from_text() -> None:
+    values = {"adapter": "A", "out": "O", "slots": "2"}
+    assert config.build(config.GenerateOptions, values).slots == 2
+    with pytest.raises(OptionError, match="`slots` is 3; give 1, 2 or 4"):
+        config.build(config.GenerateOptions, {**values, "slots": "3"})
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

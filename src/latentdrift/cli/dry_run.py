@@ -143,14 +143,23 @@ def generate(options: config.GenerateOptions) -> Result:
     open_gate(options, model.trained_on)
     bits(options.depth, info)
     check_format(options.format, info)
+    _work_as_a_worker(options)
     each = _seconds_per_image(model, wanted[0].prompt, sampling, hints)
     return {
         "images": len(wanted),
         "seconds_per_image": round(each, 3),
-        "seconds": round(each * len(wanted), 2),
+        "seconds": round(each * len(wanted) / options.workers, 2),
         "first_prompt": wanted[0].prompt,
         "out": str(options.out),
     }
+
+
+def _work_as_a_worker(options: config.WorkerOptions) -> None:
+    """Take as many threads as one of several workers has."""
+    from latentdrift.engines.work import use_one_thread
+
+    if options.workers > 1 or options.ray is not None:
+        use_one_thread()
 
 
 def _seconds_per_image(
@@ -338,6 +347,7 @@ def edit(options: config.EditOptions) -> Result:
     work = edit_run_of(options)
     open_gate(options, work.model.trained_on)
     missing = work.missing()
+    _work_as_a_worker(options)
     inversion, each = _seconds_per_edit(work, missing[0]) if missing else (0.0, 0.0)
     seconds = inversion * work.inversions(missing) + each * len(missing) * options.seeds
     seconds *= 2 if options.reverse else 1
@@ -349,7 +359,7 @@ def edit(options: config.EditOptions) -> Result:
         "seeds": options.seeds,
         "seconds_per_inversion": round(inversion, 3),
         "seconds_per_counterfactual": round(each, 3),
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds / options.workers, 2),
         "base": work.model.base.name,
         "editor": work.plan.editor,
         **work.requests[0].to_dict(),

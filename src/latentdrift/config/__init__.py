@@ -4,7 +4,7 @@ The command line, the YAML form (`latentdrift VERB --config`), the docs table an
 run are all derived from these classes.
 """
 
-from latentdrift.config.base import Options
+from latentdrift.config.base import Options, WorkerOptions
 from latentdrift.config.benchmark import (
     BenchDrawnOptions,
     BenchDriftOptions,
@@ -61,6 +61,7 @@ __all__ = [
     "ReaderMakeOptions",
     "ReaderScoreOptions",
     "ReplayOptions",
+    "WorkerOptions",
     "build",
     "check_names",
     "check_parts",

@@ -40,3 +40,14 @@ class Options(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+
+class WorkerOptions(Options):
+    """Options of verbs whose items several workers share."""
+
+    workers: Count = 1
+    """Number of workers, each with a model of its own and one thread, unless OMP_NUM_THREADS says
+    another number; 1: this process does all. Results do not depend on it."""
+    ray: Annotated[str, Field(min_length=1)] | None = None
+    """Ray cluster whose machines run the workers, `auto` (the one on this machine) or `HOST:PORT`
+    (see docs/workers.md); default: processes of this machine."""

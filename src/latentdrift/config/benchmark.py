@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latentdrift.config.base import Count, Options, Split
+from latentdrift.config.base import Count, Options, Split, WorkerOptions
 
 
-class BenchOptions(Options):
+class BenchOptions(WorkerOptions):
     """Common options of the benchmarks: methods × variants × seeds at one budget, evaluated on the
     test split."""
 
@@ -46,9 +46,6 @@ class BenchOptions(Options):
     vision model."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None
     """Resolution in pixels on a side, a multiple of 8 from 32; default: the base's."""
-    workers: Count = 1
-    """Number of processes, each with a model of its own. Share the cores among them with
-    OMP_NUM_THREADS. Results do not depend on it."""
     bootstrap: Annotated[int, Field(ge=10)] = 100
     """Bootstrap resamples of patients and images for the confidence interval of each run, at least
     10."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from latentdrift.config.base import Count, Options
+from latentdrift.config.base import Count, Options, WorkerOptions
 
 
 class DriftOptions(Options):
@@ -62,7 +62,7 @@ class DriftEstimateOptions(DriftOptions):
     """Bootstrap resamples of patients for each confidence interval, at least 10."""
 
 
-class DriftSearchOptions(DriftOptions):
+class DriftSearchOptions(DriftOptions, WorkerOptions):
     """Search the drift: compare images of every delta on a grid with the validation split, by L1
     distances."""
 
@@ -81,8 +81,5 @@ class DriftSearchOptions(DriftOptions):
     """With `stage=train`: learning rate, above 0; default: the method's."""
     rank: Count = 8
     """With `stage=train`: rank of the LoRA matrices."""
-    workers: Count = 1
-    """Number of processes, each with a model of its own. Share the cores among them with
-    OMP_NUM_THREADS. Results do not depend on it."""
     bootstrap: Annotated[int, Field(ge=10)] = 200
     """Bootstrap resamples of patients and images for each confidence interval, at least 10."""

@@ -7,10 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from latentdrift.config.base import Count, DriftForm, Fraction, Options, Position, Split, Start
+from latentdrift.config.base import (
+    Count,
+    DriftForm,
+    Fraction,
+    Position,
+    Split,
+    Start,
+    WorkerOptions,
+)
 
 
-class GenerateOptions(Options):
+class GenerateOptions(WorkerOptions):
     """Make synthetic images."""
 
     adapter: str
@@ -84,6 +92,12 @@ class GenerateOptions(Options):
     seed: int = 0
     """Seed. Image i of a seed does not depend on the number of images."""
 
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _read_slots(cls, slots: object) -> object:
+        """Take a number from text, as the command line gives it."""
+        return int(slots) if isinstance(slots, str) and slots.isdecimal() else slots
+
     @field_validator("guidance_interval")
     @classmethod
     def _check_interval(cls, interval: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -97,7 +111,7 @@ class GenerateOptions(Options):
         return interval
 
 
-class EditOptions(Options):
+class EditOptions(WorkerOptions):
     """Make counterfactuals: change one attribute of a patient's image, and nothing else."""
 
     adapter: str

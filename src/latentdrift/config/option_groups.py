@@ -128,7 +128,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
         "draws",
         "bootstrap",
     ),
-    "precision and device": ("resolution", "precision", "device", "workers"),
+    "precision and device": ("resolution", "precision", "device", "workers", "ray"),
     "output": (
         "out",
         "to",

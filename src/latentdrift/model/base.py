@@ -409,6 +409,15 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def takes_gpu(name: str) -> bool:
+    """Whether `Base.load` puts a base onto a GPU of CUDA.
+
+    Args:
+        name: Option `device`.
+    """
+    return _device(name).type == "cuda"
+
+
 def _fast_precision(device: torch.device) -> str:
     """bf16 where matrix units make it faster than fp32; without AMX a processor is slower in bf16
     than in fp32."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -176,6 +176,22 @@ def latents(
     return (each for slots in sampling.batches() for each in sampling.sample(slots))
 
 
+def batches(indices: Iterable[int], slots: int, batch_size: int) -> Iterator[list[int]]:
+    """Indices of the images that are sampled together, in whole groups of the slots.
+
+    Args:
+        indices: Images that are wanted.
+        slots: Images per call of the network.
+        batch_size: Images that are sampled together, at least a group.
+    """
+    groups = sorted({index - index % slots for index in indices})
+    together = max(1, batch_size // slots)
+    for at in range(0, len(groups), together):
+        yield [
+            index for first in groups[at : at + together] for index in range(first, first + slots)
+        ]
+
+
 def _weighted(prompt: str | Sequence[composition.Part]) -> list[composition.Part]:
     """The prompts of one image with their weights."""
     return [(prompt, 1.0)] if isinstance(prompt, str) else list(prompt)
@@ -232,14 +248,7 @@ class _Sampling:
 
     def batches(self) -> Iterator[list[int]]:
         """Indices of the images that are sampled together, in whole groups of the slots."""
-        groups = sorted({index - index % self.slots for index in self.weighted})
-        together = max(1, self.options.batch_size // self.slots)
-        for at in range(0, len(groups), together):
-            yield [
-                index
-                for first in groups[at : at + together]
-                for index in range(first, first + self.slots)
-            ]
+        return batches(self.weighted, self.slots, self.options.batch_size)
 
     def sample(self, slots: Sequence[int]) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Sample one batch; slots without a prompt are discarded."""

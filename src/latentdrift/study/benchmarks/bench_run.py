@@ -14,8 +14,10 @@ import numpy as np
 
 from latentdrift.adapt.training.train import fit
 from latentdrift.config import BenchTable1Options, DriftSearchOptions, GenerateOptions
+from latentdrift.engines.schedule import Workers, run_items
+from latentdrift.engines.work import Work
 from latentdrift.evaluate.images import image_sets
-from latentdrift.model.base import Base
+from latentdrift.model.base import Base, takes_gpu
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
@@ -29,7 +31,6 @@ from latentdrift.study.benchmarks.variant_result import Metrics, RunMetric, Vari
 from latentdrift.study.drift.drift_report import write_search
 from latentdrift.study.drift.search import load_fit, search
 from latentdrift.study.model_images import draw_images, prompts_of_rows
-from latentdrift.study.worker_processes import run_in_processes
 
 MAX_STRIP_IMAGES = 8  # synthetic pictures kept of each variant
 
@@ -54,13 +55,9 @@ def bench(benchmark: Bench, report: ProgressCallback) -> list[VariantResult]:
 
 
 def _each(bench: Bench, cells: Sequence[Cell]) -> Iterator[None]:
-    workers = min(bench.options.workers, len(cells))
-    if workers <= 1:
-        for cell in cells:
-            run(bench, cell)
-            yield
-        return
-    yield from run_in_processes(run, bench, cells, workers)
+    options = bench.options
+    workers = Workers(options.workers, options.ray, uses_gpu=takes_gpu(options.device))
+    return run_items(Work.on(bench, run), cells, workers)
 
 
 def run(bench: Bench, cell: Cell) -> None:
@@ -205,6 +202,7 @@ def searched_delta(bench: Bench, method: str) -> float:
             "seed",
             "bootstrap",
             "workers",
+            "ray",
             "device",
             "precision",
         )

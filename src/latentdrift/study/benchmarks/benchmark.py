@@ -294,7 +294,17 @@ class Bench:
         """
         settings = self.options.model_dump(
             mode="json",
-            exclude={"out", "cohort", "workers", "methods", "variants", "seeds", "seed", "device"},
+            exclude={
+                "out",
+                "cohort",
+                "workers",
+                "ray",
+                "methods",
+                "variants",
+                "seeds",
+                "seed",
+                "device",
+            },
         )
         settings["base"] = identity(self.options.base)
         settings["delta"] = [settings["delta"], *contents(self.options.delta)]

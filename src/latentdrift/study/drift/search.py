@@ -19,9 +19,10 @@ import numpy as np
 from latentdrift.adapt.training.train import fit
 from latentdrift.config import DriftSearchOptions, FitOptions
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.engines.schedule import Workers
 from latentdrift.errors import OptionError
 from latentdrift.model.adapter_info import BaseInfo
-from latentdrift.model.base import Base
+from latentdrift.model.base import Base, takes_gpu
 from latentdrift.model.drift import Drift
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
@@ -197,7 +198,7 @@ class SearchResult:
         """Content of search.json."""
         question = self.question
         first = self.stages[0]
-        settings = question.options.model_dump(mode="json", exclude={"out", "workers"}) | {
+        settings = question.options.model_dump(mode="json", exclude={"out", "workers", "ray"}) | {
             "latent_size": question.latent_size,
             **question.facts,
             "batch_size": question.options.batch_size,
@@ -326,7 +327,8 @@ def curve(
     results = Results(options.out / "points" / name, settings)
     resampling = Resampling(options.bootstrap, options.seed)
     points = CurvePoints(results, open, real, target.patients, resampling)
-    measured = points.all(grid, options.workers, report)
+    workers = Workers(options.workers, options.ray, uses_gpu=takes_gpu(options.device))
+    measured = points.all(grid, workers, report)
     readings = [reading(point) for point in measured]
     strip = [(delta, points.picture(delta)) for delta in sorted(grid)]
     chosen = choose(readings, anchor).delta

@@ -1,28 +1,29 @@
 """One point of the curve per delta: a JSON and a picture, each written aside and renamed, reused
 under the same settings.
 
-Every process opens the model by itself and draws whole points, so what a point holds depends
-neither on how many processes there are nor on which points are there already.
+Every worker opens the model by itself and draws whole points, so what a point holds depends
+neither on how many workers there are nor on which points are there already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from latentdrift.data.images.image_writers import write_png
+from latentdrift.engines.schedule import Workers, run_items
+from latentdrift.engines.work import Work
 from latentdrift.errors import ResourceError
 from latentdrift.evaluate.metrics.distribution_metrics import DistanceMetric
 from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 from latentdrift.storage import Results, written
 from latentdrift.study.drift.image_statistics import Numbers, compare
-from latentdrift.study.worker_processes import run_in_processes
 
 Draw = Callable[[float], tuple[np.ndarray, Numbers]]
 """delta -> one synthetic picture [R, R, 3] uint8 to show, and the numbers of all that were
@@ -47,12 +48,12 @@ class SearchPoint(BaseModel):
 
 @dataclass(frozen=True)
 class CurvePoints:
-    """A folder of points and all that a process needs to make one."""
+    """A folder of points and all that a worker needs to make one."""
 
     results: Results
     """The points that are there, under the settings that shape a point."""
     open: Callable[[], Draw]
-    """Loads the model; called once per process."""
+    """Loads the model; called once per worker."""
     target: Numbers
     patients: list[str] | None
     resampling: Resampling
@@ -89,24 +90,23 @@ class CurvePoints:
         self.results.put(_name(delta), point.to_dict())
 
     def all(
-        self, deltas: Sequence[float], workers: int, report: ProgressCallback
+        self, deltas: Sequence[float], workers: Workers, report: ProgressCallback
     ) -> list[SearchPoint]:
         """Points at all deltas, in rising order; missing points are made.
 
         Args:
             deltas: Values of delta.
-            workers: Processes at a time.
+            workers: Each loads the model.
             report: Called with (points done, all).
 
         Raises:
-            ResourceError: A process was killed, or a point was removed by another one.
+            ResourceError: Workers were killed, or a point was removed by another process.
         """
         missing = [delta for delta in sorted(deltas) if self.read(delta) is None]
         count = len(deltas) - len(missing)
         report(count, len(deltas))
-        for done, _ in enumerate(
-            self._make_each(missing, min(workers, len(missing))), start=count + 1
-        ):
+        work = Work(partial(_opened, self), _make)
+        for done, _ in enumerate(run_items(work, missing, workers), start=count + 1):
             report(done, len(deltas))
         return [self._stored(delta) for delta in sorted(deltas)]
 
@@ -124,30 +124,18 @@ class CurvePoints:
             )
         return point
 
-    def _make_each(self, deltas: Sequence[float], workers: int) -> Iterator[None]:
-        if not deltas:
-            return
-        if workers == 1:
-            draw = self.open()
-            for delta in deltas:
-                self.make(draw, delta)
-                yield
-            return
-        yield from run_in_processes(_make, self, deltas, workers)
-
 
 def _name(delta: float) -> str:
     """Name of a point's files."""
     return f"{delta:+.6f}"
 
 
-_opened: dict[Path, Draw] = {}
-"""Loaded model of a worker process, by the folder of its points."""
+def _opened(points: CurvePoints) -> tuple[CurvePoints, Draw]:
+    """State of a worker: the points, and the model that it loads."""
+    return points, points.open()
 
 
-def _make(points: CurvePoints, delta: float) -> None:
-    """Make a point in a worker process, which loads the model once."""
-    folder = points.results.folder
-    if folder not in _opened:
-        _opened[folder] = points.open()
-    points.make(_opened[folder], delta)
+def _make(opened: tuple[CurvePoints, Draw], delta: float) -> None:
+    """Make a point in a worker."""
+    points, draw = opened
+    points.make(draw, delta)
