@@ -24,6 +24,7 @@ from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods import controlnet, lora
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import hint_batches
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.adapt.training.loop.trainer import Trainer
 from latentdrift.adapt.training.setup.training_setup import Job, job
 from latentdrift.adapt.training.setup.training_start import begin
@@ -253,7 +254,9 @@ def test_hints_in_training_are_those_of_the_table(
     cohort: Cohort, tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     todo = hinted_job(load(tiny_base_folder), cohort, "earlier")
-    shown = hint_batches.beside(cohort, todo.hint, todo.sources, 32, tmp_path)(todo.train[:2])
+    shown = hint_batches.beside(cohort, todo.hint, todo.sources, 32, CacheRoot(tmp_path))(
+        todo.train[:2]
+    )
     assert shown.shape == (2, 3, 32, 32)
     assert torch.allclose(
         shown, torch.from_numpy((cohort.batch(cohort.rows().iloc[[0, 2]], 32) + 1) / 2), atol=1e-6

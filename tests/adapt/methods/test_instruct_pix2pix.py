@@ -30,6 +30,7 @@ from latentdrift.adapt.methods.examples import Example, of_pairs
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import latent_cache
 from latentdrift.adapt.training.batches.batches import Batches
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.adapt.training.setup.training_setup import job
 from latentdrift.attributes.specification import Attribute
 from latentdrift.cli import dry_run
@@ -250,9 +251,9 @@ def test_what_is_shown_is_what_stock_diffusers_shows(
     tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     base = load(tiny_base_folder)
-    moments = latent_cache.latents(base, cohort, 32, tmp_path)
+    moments = latent_cache.latents(base, cohort, 32, CacheRoot(tmp_path))
     todo = job(base, cohort, asked(tiny_base_folder, cohort, tmp_path / "run", method=METHOD))
-    beside = todo.beside(base, cohort, moments, tmp_path)
+    beside = todo.beside(base, cohort, moments, CacheRoot(tmp_path))
     assert beside is not None
     shown = beside([Example(3, "", 2), Example(1, "", 0)])
     with torch.no_grad():

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from latentdrift.adapt.training.batches.row_cache import BLOCK, blocks
 from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import Processes
 from latentdrift.adapt.training.loop.trainer import Trainer
@@ -45,7 +46,8 @@ def disk(base: Base, parameters: Mapping[str, torch.nn.Parameter], todo: Job, im
         checkpoint.KEEP + 1 + (todo.options.patience is not None)
     )  # one is being written, and the best one stays
     each = base.latent_channels * base.latent_size(todo.resolution) ** 2 * FLOAT
-    latents = 2 * each * images + each * (todo.options.prior_images or 0)
+    encoded = min(images, BLOCK * len(blocks(todo.read)))
+    latents = 2 * each * encoded + each * (todo.options.prior_images or 0)
     context = base.family.text_values(base) * FLOAT * len(todo.prompts)
     masks = each // base.latent_channels * images if todo.options.mask else 0
     hints = (
@@ -117,7 +119,7 @@ def plan(
     longest = _longest_prompt(fit)
     needed = trace(fit, processes=processes.count, program=own)
     machine = MachineMemory.of(base.device)
-    timed = _durations(fit, needed, processes, machine, len(cohort.rows()))
+    timed = _durations(fit, needed, processes, machine)
     remedies = (
         _remedies(base, cohort, options, processes, own)
         if needed.memory.upper > machine.free
@@ -156,8 +158,7 @@ def seconds(base: Base, cohort: Cohort, options: FitOptions) -> float:
     todo = job(base, cohort, options)
     fit = BegunFit.of(base, todo)
     todo.check_prompts(fit.base)
-    images = len(cohort.rows())
-    return _measured(fit, Processes.join(options.device), images).total(todo.options.steps)
+    return _measured(fit, Processes.join(options.device)).total(todo.options.steps)
 
 
 def _program(base: Base) -> int:
@@ -227,7 +228,6 @@ def _durations(
     needed: FitTrace,
     processes: Processes,
     machine: MachineMemory,
-    images: int,
 ) -> tuple[Durations, Job] | None:
     """Durations of a fit, and the fit that was measured: the largest whose memory is free.
 
@@ -236,7 +236,6 @@ def _durations(
         needed: Its memory and operations.
         processes: Processes that share the work.
         machine: Memory of this machine.
-        images: Number of images in the cohort.
     """
     counted = needed
     for todo in (fit.todo, *smaller(fit.todo, fit.base, processes.count)):
@@ -245,12 +244,12 @@ def _durations(
             own = needed.memory.program
             counted = trace(tried, processes=processes.count, program=own)
         if counted.memory.upper <= machine.free:
-            durations = _measured(tried, processes, images)
+            durations = _measured(tried, processes)
             return durations.extrapolated(counted.operations, needed.operations), todo
     return None
 
 
-def _measured(fit: BegunFit, processes: Processes, images: int) -> Durations:
+def _measured(fit: BegunFit, processes: Processes) -> Durations:
     """Durations of a fit from real steps; without weights, they are loaded for it."""
     if not fit.base.has_weights:
         fit = BegunFit.of(_with_weights(replace(fit.base, dtype=fit.dtype)), fit.todo)
@@ -264,7 +263,7 @@ def _measured(fit: BegunFit, processes: Processes, images: int) -> Durations:
         fit.dtype,
         processes,
     )
-    return measure(fit.base, fit.todo, trainer, images)
+    return measure(fit.base, fit.todo, trainer)
 
 
 def _with_weights(base: Base) -> Base:

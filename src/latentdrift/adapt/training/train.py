@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from latentdrift.adapt.adapters.adapter import write_adapter
 from latentdrift.adapt.adapters.adapter_files import read
 from latentdrift.adapt.training.batches import latent_cache
 from latentdrift.adapt.training.batches.batches import Batch, Batches, Beside, held_out
+from latentdrift.adapt.training.batches.row_cache import CacheRoot, Rows
 from latentdrift.adapt.training.cost_estimate import disk
 from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import Processes
@@ -116,7 +115,8 @@ def fit(
         _claim(run, todo, processes)
         with _open_log(run, todo, begin, processes, quiet) as training_log:
             with processes.first_before_others():
-                inputs = _inputs(base, own, cohort, todo, run, training_log, class_pictures)
+                root = CacheRoot(run.cache, whole=processes.count > 1)
+                inputs = _inputs(base, own, cohort, todo, root, training_log, class_pictures)
             drift, drift_info = resolve_drift(todo, base, cohort, inputs.moments)
             trainer = Trainer(base, parameters, inputs.contexts, drift, todo, number, processes)
             trainer.restore(last)
@@ -232,7 +232,7 @@ class _Inputs:
     """Data of a fit, from caches of its run."""
 
     moments: latent_cache.Moments
-    """Latents of all images of the cohort."""
+    """Latents of all images of the cohort, encoded when they are first read."""
     contexts: Contexts
     """Prompts -> their encoding."""
     beside: Beside | None
@@ -248,22 +248,27 @@ def _inputs(
     own: Schedule,
     cohort: Cohort,
     todo: Job,
-    run: Run,
+    root: CacheRoot,
     training_log: TrainingLog | Silence,
     class_pictures: Path | None,
 ) -> _Inputs:
     """Compute the data of a fit, or read it from the caches."""
     moments = latent_cache.latents(
-        base, cohort, todo.resolution, run.cache, progress=training_log.bar("latents")
+        base,
+        cohort,
+        todo.resolution,
+        root,
+        now=todo.read if root.whole else todo.measured,
+        progress=training_log.bar("latents"),
     )
     contexts = (
         latent_cache.live_contexts(base, todo.prompts)
         if todo.reads
-        else latent_cache.contexts(base, todo.prompts, run.cache)
+        else latent_cache.contexts(base, todo.prompts, root)
     )
-    weights = todo.weights(base, cohort, run.cache)
-    beside = todo.beside(base, cohort, moments, run.cache)
-    known = _class_latents(base, own, todo, run, training_log, class_pictures)
+    weights = todo.weights(base, cohort, root)
+    beside = todo.beside(base, cohort, moments, root)
+    known = _class_latents(base, own, todo, root, training_log, class_pictures)
     return _Inputs(
         moments,
         contexts,
@@ -274,17 +279,17 @@ def _inputs(
 
 
 def _statistics(todo: Job, moments: latent_cache.Moments) -> Statistics | None:
-    """Statistics of the training latents; None for a single image."""
+    """Statistics of training latents; None for a single image."""
     if len(todo.positions) < 2:
         return None
-    return Statistics.measure(moments.each(todo.positions))
+    return Statistics.measure(moments.each(todo.measured))
 
 
 def _stream(
     base: Base,
     todo: Job,
     moments: latent_cache.Moments,
-    weights: np.ndarray | None,
+    weights: Rows | None,
     beside: Beside | None,
     known: latent_cache.Moments | None,
 ) -> Batches | prior_preservation.Preserving:
@@ -310,17 +315,16 @@ def _class_latents(
     base: Base,
     own: Schedule,
     todo: Job,
-    run: Run,
+    root: CacheRoot,
     training_log: TrainingLog | Silence,
     shared: Path | None,
 ) -> latent_cache.Moments | None:
     """Pictures that the base draws of the class; None where training does not keep to any."""
     if not todo.options.prior_images:
         return None
-    root = shared or run.cache
     bar = training_log.bar("class")
     return prior_preservation.class_latents(
-        base, own, todo, root, progress=bar, shared=shared is not None
+        base, own, todo, shared or root.folder, progress=bar, shared=shared is not None
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.adapt.training.optimization.losses import denoising_loss
 from latentdrift.config import AuditOptions
 from latentdrift.data.cohort.cohort import Cohort
@@ -156,7 +157,8 @@ def audit(
             f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an "
             "adapter"
         )
-    moments = latent_cache.latents(model.base, cohort, model.info.side, options.out / "cache")
+    root = CacheRoot(options.out / "cache")
+    moments = latent_cache.latents(model.base, cohort, model.info.side, root)
     conditioning = CohortConditioning.of(model, cohort, moments)
     table = cohort.rows().loc[list(conditioning.prompts)]
     member = _members(table, cohort)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.adapt.training.setup.copy_slope import (
     EXTRA_IMAGES,
     CopySlope,
@@ -146,8 +147,10 @@ def estimate(
     check_copy_slope(model, options)
     train = _train_split(cohort)
     patients = list(train.table["patient"]) if train.table["patient"].notna().all() else None
-    moments = latent_cache.latents(base, train, resolution, options.out / "cache", progress=report)
-    means = torch.from_numpy(np.stack([mean.mean((1, 2)) for mean in moments.mean]))
+    root = CacheRoot(options.out / "cache")
+    moments = latent_cache.latents(base, train, resolution, root, progress=report)
+    each = moments.each(range(len(train.rows())))
+    means = torch.from_numpy(np.stack([mean.numpy().mean((1, 2)) for mean in each]))
     size = base.latent_size(resolution)
     closed_form = _closed_form(means, a_t0, patients, options, size)
     drift = closed_form

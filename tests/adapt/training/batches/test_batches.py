@@ -10,7 +10,7 @@ import torch
 
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches import latent_cache
-from latentdrift.adapt.training.batches.batches import Batches, held_out
+from latentdrift.adapt.training.batches.batches import Batches, draws, held_out
 
 
 def test_batches_show_every_image_once_per_epoch_and_some_with_no_prompt() -> None:
@@ -35,6 +35,17 @@ def test_batches_show_every_image_once_per_epoch_and_some_with_no_prompt() -> No
     )  # 4 standard deviations
     assert torch.equal(batches(5).eps, batches(5).eps)
     assert not torch.equal(batches(5).eps, batches(6).eps)
+
+
+def test_draws_are_those_of_the_steps() -> None:
+    moments = latent_cache.Moments(
+        np.arange(10.0, dtype=np.float32)[:, None, None, None], np.zeros((10, 1, 1, 1), np.float32)
+    )
+    examples = [Example(i, f"picture {i}") for i in range(10)]
+    batches = Batches(moments, examples, 4, 0.25, 1000, seed=3)
+    rows = [int(value) for step in range(7) for value in batches(step).x0.flatten()]
+    assert [example.row for example in draws(examples, 3, 0, 28)] == rows
+    assert [example.row for example in draws(examples, 3, 8, 4)] == rows[8:12]
 
 
 @pytest.mark.usefixtures("held_out_as_users")

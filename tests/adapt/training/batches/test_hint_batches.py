@@ -19,6 +19,7 @@ from latentdrift.adapt.training.batches.hint_batches import (
     of_rows,
     pictures,
 )
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.config import GenerateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import Hint
@@ -36,7 +37,7 @@ def test_hints_of_a_batch_are_those_of_its_rows(cohort: Cohort, tmp_path: Path) 
     candidates = [Example(row, "a brain MRI") for row in (3, 1, 5)]
     with_hint = examples(cohort, "train", candidates, EDGES)
     assert [example.shown for example in with_hint] == [3, 1, 5]
-    shown = beside(cohort, EDGES, [1, 3, 5], 32, tmp_path)
+    shown = beside(cohort, EDGES, [1, 3, 5], 32, CacheRoot(tmp_path))
     batch = shown(with_hint[:2])
     assert batch.shape == (2, 3, 32, 32)
     for hint, row in zip(batch, (3, 1), strict=True):

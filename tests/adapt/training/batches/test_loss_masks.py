@@ -12,6 +12,7 @@ from fits import KilledError, killer, same
 from PIL import Image
 
 from latentdrift.adapt.training.batches import loss_masks
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import CohortError, OptionError
 
@@ -45,7 +46,7 @@ def masked(cohort: Cohort, tmp_path: Path) -> Cohort:
 
 def test_a_mask_becomes_weights_of_latents_by_area(masked: Cohort, tmp_path: Path) -> None:
     train = list(masked.rows("train").index)
-    found = loss_masks.weights(masked, "roi", 0.2, train, 32, 8, tmp_path / "cache")
+    found = loss_masks.weights(masked, "roi", 0.2, train, 32, 8, CacheRoot(tmp_path / "cache"))
     assert found.shape == (len(masked.rows()), 1, 8, 8)
     expected = np.array(
         [1, 1, 1, 1, 0.2 + 0.8 / 4, 0.2, 0.2, 0.2], np.float32
@@ -112,7 +113,9 @@ def test_all_odd_masks_are_counted_and_the_first_three_named(
     for name in odd:
         Image.new("L", (32, 30)).save(masked.folder / name)
     with pytest.raises(CohortError, match=r"^5 masks cannot be used: .*; and 2 more$") as refused:
-        loss_masks.weights(masked, "roi", 0.2, list(train.index), 32, 8, tmp_path / "cache")
+        loss_masks.weights(
+            masked, "roi", 0.2, list(train.index), 32, 8, CacheRoot(tmp_path / "cache")
+        )
     assert [name in str(refused.value) for name in odd] == [True, True, True, False, False]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from fits import asked, short_fit
 
+from latentdrift.adapt.training.batches.latent_cache import Moments
+from latentdrift.adapt.training.batches.row_cache import blocks
+from latentdrift.adapt.training.setup import training_setup
 from latentdrift.adapt.training.setup.training_setup import (
     SAMPLING_STEPS,
     drift_classes,
@@ -18,7 +21,7 @@ from latentdrift.adapt.training.setup.training_setup import (
     scheduled,
 )
 from latentdrift.config import FitOptions
-from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.cohort.cohort import Cohort, write_cohort
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.model.base import Base
 
@@ -81,6 +84,35 @@ def test_options_that_cannot_be_met_are_refused(
         job(base, cohort, options(cohort, **given))
 
 
+def test_many_images_are_measured_by_some_that_are_evenly_spread(
+    base: Base, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = job(base, cohort, options(cohort)).measured
+    assert everything == job(base, cohort, options(cohort)).positions
+    monkeypatch.setattr(training_setup, "MEASURED", 3)
+    few = job(base, cohort, options(cohort, drift="auto", drift_by="sex"))
+    middle = everything[round((len(everything) - 1) / 2)]
+    assert few.measured == (everything[0], middle, everything[-1])
+    members = [row for rows in drift_classes(few, cohort).values() for row in rows]
+    assert {*members} <= {*few.measured}
+
+
+def test_a_fit_encodes_the_images_that_it_reads_and_no_others(
+    base: Base, tiny_base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_setup, "MEASURED", 2)
+    values = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    splits = ["train"] * 64 + ["validation"] * 8 + ["test"] * 8
+    images = zip(values, ({"split": split} for split in splits), strict=True)
+    many = write_cohort(tmp_path / "many", images, {"describe": "scan"})
+    short = asked(tiny_base_folder, many, tmp_path / "run", steps=2, batch_size=2)
+    read = job(base, many, short).read
+    assert len(read) <= 2 + 4 + 8
+    short_fit(tiny_base_folder, many, tmp_path / "run", steps=2, batch_size=2)
+    done = np.load(next((tmp_path / "run" / "cache").glob("latents-*")) / "done.npy")
+    assert {*np.flatnonzero(done)} == {*blocks(read)} and done.mean() < 0.6
+
+
 def test_a_cohort_without_training_images_is_refused(base: Base, cohort: Cohort) -> None:
     cohort.table["split"] = "test"
     with pytest.raises(CohortError, match="has no image in its train split"):
@@ -96,10 +128,10 @@ def test_a_network_that_stays_as_it_is_predicts_what_it_did(base: Base, cohort: 
         scheduled(base, word)
 
 
-def latents(cohort: Cohort, levels: dict[str, float]) -> Any:
+def latents(cohort: Cohort, levels: dict[str, float]) -> Moments:
     """Latents whose mean follows the sex of their image."""
     means = [np.full((4, 4, 4), levels[sex], np.float32) for sex in cohort.rows()["sex"]]
-    return SimpleNamespace(mean=np.stack(means))
+    return Moments(np.stack(means), np.zeros((len(means), 4, 4, 4), np.float32))
 
 
 @pytest.mark.parametrize("mode", ["infer", "both"])

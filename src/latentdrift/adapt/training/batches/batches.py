@@ -3,17 +3,17 @@ state of its generators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches.latent_cache import Moments
+from latentdrift.adapt.training.batches.row_cache import Rows
 from latentdrift.adapt.training.optimization.losses import draw_times
 from latentdrift.model.noise import Noise
 from latentdrift.seeds import generator
@@ -80,7 +80,7 @@ class Batches:
     """Number of times of the schedule."""
     seed: int
     noise: Noise = field(default_factory=Noise)
-    weights: np.ndarray | None = None
+    weights: Rows | None = None
     """Weight of each latent of each image in the loss, [N, 1, h, w]."""
     beside: Beside | None = None
     blinds: bool = False
@@ -89,10 +89,10 @@ class Batches:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
-        examples = [self._example(step * self.size + place) for place in range(self.size)]
+        examples = [*draws(self.examples, self.seed, step * self.size, self.size)]
         rows = [example.row for example in examples]
         source = generator(self.seed, "step", step)
-        shape = (self.size, *self.moments.mean.shape[1:])
+        shape = (self.size, *self.moments.shape)
         x0 = self.moments.sample(rows, torch.randn(shape, generator=source))
         eps = torch.randn(shape, generator=source)
         t = draw_times(self.size, self.length, source)
@@ -114,9 +114,19 @@ class Batches:
             beside = torch.where(blind.reshape(-1, *[1 for _ in beside.shape[1:]]), 0.0, beside)
         return Batch(x0, eps, t, prompts, captions, seen, weight, beside)
 
-    def _example(self, draw: int) -> Example:
-        epoch, place = divmod(draw, len(self.examples))
-        return self.examples[_order(self.seed, epoch, len(self.examples))[place]]
+
+def draws(examples: Sequence[Example], seed: int, first: int, count: int) -> Iterator[Example]:
+    """Iterate over some of the examples that the steps of a fit draw.
+
+    Args:
+        examples: All examples.
+        seed: Seed of the fit.
+        first: Number of the first draw.
+        count: Number of draws.
+    """
+    for draw in range(first, first + count):
+        epoch, place = divmod(draw, len(examples))
+        yield examples[_order(seed, epoch, len(examples))[place]]
 
 
 @lru_cache(maxsize=4)
@@ -144,7 +154,7 @@ def held_out(
         return []
     source = generator(0, "held-out")
     chosen = [examples[draw % len(examples)] for draw in range(HELD_OUT)]
-    eps = torch.randn((HELD_OUT, *moments.mean.shape[1:]), generator=source)
+    eps = torch.randn((HELD_OUT, *moments.shape), generator=source)
     t = ((torch.randperm(HELD_OUT, generator=source) + 0.5) / HELD_OUT * length).long()
     spans = [slice(first, first + AT_A_TIME) for first in range(0, HELD_OUT, AT_A_TIME)]
     batches = []

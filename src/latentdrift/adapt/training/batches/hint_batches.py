@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches.batches import Beside
-from latentdrift.adapt.training.batches.latent_cache import VERSION, cached
+from latentdrift.adapt.training.batches.latent_cache import VERSION
+from latentdrift.adapt.training.batches.row_cache import CacheRoot, RowCache
 from latentdrift.config import GenerateOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.controlnet_hints import HINTS, Hint, from_file
@@ -72,7 +72,7 @@ def _none(cohort: Cohort, hint: Hint, images: int) -> str:
 
 
 def beside(
-    cohort: Cohort, hint: Hint, positions: Sequence[int], resolution: int, root: Path
+    cohort: Cohort, hint: Hint, positions: Sequence[int], resolution: int, root: CacheRoot
 ) -> Beside:
     """Function from examples to their hints [B, 3, R, R] in [0, 1], with a cache below `root`.
 
@@ -94,7 +94,7 @@ def beside(
 
     sources = hint.fingerprint(cohort, positions)
     name = key(VERSION, str(hint), hint.labels, resolution, channels, sources)
-    hints = cached(root, "hints", name, len(positions), compute)["hint"]
+    hints = RowCache.open(root, "hints", name, len(positions), compute)["hint"]
     place = {source: row for row, source in enumerate(positions)}
     return lambda indices: torch.from_numpy(
         hints[[place[example.shown or 0] for example in indices]]

@@ -1,143 +1,47 @@
 """Cache of a cohort's values under the frozen parts of the base: latent moments of images,
 embeddings of prompts.
 
-A cache is a folder of memory-mapped `.npy` files whose name is a hash of all that shaped them, so a
-stale one is never read. Moments, not samples: one cached sample fixes its noise into the data (a
-quarter of the latents' variance in some autoencoders).
+Moments, not samples: one cached sample fixes its noise into the data (a quarter of the latents'
+variance in some autoencoders).
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from latentdrift.adapt.training.batches.row_cache import CacheRoot, RowCache, Rows
 from latentdrift.model.conditioning import Conditioning
-from latentdrift.storage import key, write_text
+from latentdrift.progress import ProgressCallback
+from latentdrift.storage import key
 
 if TYPE_CHECKING:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
 
-VERSION = 1  # of the files' meaning; a new number makes old caches stale
-# rows worked out at a time: at Stable Diffusion's size an autoencoder takes more memory for them
-# than a step does
-BATCH = 4
+VERSION = 2  # of the files' meaning; a new number makes old caches stale
 
 ENCODED = {"context": "embeddings", "pooled": "pooled", "mask": "mask", "size_ids": "size_ids"}
 """Array of the cache of prompts -> field of the conditioning."""
-
-Compute = Callable[[int, int], Mapping[str, Tensor]]
-"""(first, last) -> arrays for the rows [first, last)."""
-
-
-def cached(
-    root: Path,
-    kind: str,
-    name: str,
-    rows: int,
-    compute: Compute,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-    shared: bool = False,
-) -> dict[str, np.ndarray]:
-    """Memory-mapped float32 arrays of `rows` rows under `root/kind-name`; missing rows are
-    computed.
-
-    An interrupted cache is continued. Caches of this kind under other names are deleted, unless
-    they are shared.
-
-    Args:
-        root: Folder of all caches of a run.
-        kind: First part of the folder's name, as "latents" or "prompts".
-        name: A `storage.key` of everything that the arrays depend on.
-        rows: Length of every array.
-        compute: Computes the arrays of a range of rows.
-        progress: Called with (rows done, rows) after each range; None: not called.
-        shared: Whether several runs share `root`. One computes a cache, the others wait for it.
-
-    Returns:
-        Name -> array [rows, ...].
-    """
-    folder = root / f"{kind}-{name}"
-    if shared:
-        from filelock import FileLock
-
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f"{folder.name}.lock"):
-            return _completed(folder, rows, compute, progress)
-    for stale in root.glob(f"{kind}-*"):
-        if stale != folder:
-            shutil.rmtree(stale)
-    return _completed(folder, rows, compute, progress)
-
-
-def _completed(
-    folder: Path, rows: int, compute: Compute, progress: Callable[[int, int], None] | None
-) -> dict[str, np.ndarray]:
-    """The arrays of a folder, gone on with from where they end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = folder / "done.json"
-    done = _rows_done(state)
-    arrays = (
-        {path.stem: np.load(path, mmap_mode="r+") for path in folder.glob("*.npy")} if done else {}
-    )
-    if not arrays:
-        done = 0
-    while done < rows:
-        last = min(done + BATCH, rows)
-        for label, values in compute(done, last).items():
-            if label not in arrays:
-                arrays[label] = _new_array(folder / f"{label}.npy", (rows, *values.shape[1:]))
-            arrays[label][done:last] = values.detach().float().cpu().numpy()
-            arrays[label].flush()
-        done = last
-        write_text(state, json.dumps({"rows": done}))
-        if progress:
-            progress(done, rows)
-    return arrays
-
-
-def _rows_done(state: Path) -> int:
-    """Rows that a cache holds by its done.json; 0 where it is missing or damaged."""
-    try:
-        content = json.loads(state.read_text())
-    except (OSError, ValueError):
-        return 0
-    rows = content.get("rows") if isinstance(content, dict) else None
-    return rows if isinstance(rows, int) and rows >= 0 else 0
-
-
-def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A float32 array on disk that has all of its room: of a full disk below a mapped file, the
-    kernel tells by SIGBUS alone."""
-    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:  # some file systems cannot
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-    return array
 
 
 @dataclass(frozen=True)
 class Moments:
     """Scaled latents of images as the autoencoder's mean and standard deviation, [N, C, h, w]
-    float32 on disk."""
+    float32."""
 
-    mean: np.ndarray
-    std: np.ndarray
+    mean: Rows
+    std: Rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape [C, h, w] of a latent."""
+        return self.mean.shape[1:]
 
     def means(self, rows: Sequence[int]) -> Tensor:
         """Posterior means [len(rows), C, h, w] of the rows at these positions."""
@@ -164,9 +68,10 @@ def latents(
     base: Base,
     cohort: Cohort,
     resolution: int,
-    root: Path,
+    root: CacheRoot,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    now: Iterable[int] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Moments:
     """Latent moments of every image of a cohort, in the order of its metadata.csv.
 
@@ -175,7 +80,9 @@ def latents(
         cohort: The cohort.
         resolution: Pixels on a side.
         root: Folder of all caches of a run.
-        progress: Called with (images done, images); None: not called.
+        now: Positions of the images that are encoded now; others are when they are first read.
+            None: all.
+        progress: Called with (images done, images) for those; None: not called.
     """
     table = cohort.rows()
 
@@ -184,14 +91,15 @@ def latents(
         mean, std = base.moments(pixels)
         return {"mean": mean, "std": std}
 
-    images = list(table["sha256"])
-    name = key(VERSION, base.hash, cohort.fingerprint, images, resolution, str(base.vae.dtype))
-    arrays = cached(root, "latents", name, len(table), encode, progress=progress)
-    return Moments(arrays["mean"], arrays["std"])
+    order = hashlib.sha256("\n".join(table["sha256"]).encode()).hexdigest()
+    name = key(VERSION, base.hash, cohort.fingerprint, order, resolution, str(base.vae.dtype))
+    cache = RowCache.open(CacheRoot(root.folder), "latents", name, len(table), encode)
+    cache.fill(range(len(table)) if now is None else now, progress)
+    return Moments(cache["mean"], cache["std"])
 
 
 def contexts(
-    base: Base, prompts: Sequence[str], root: Path
+    base: Base, prompts: Sequence[str], root: CacheRoot
 ) -> Callable[[Sequence[str]], Conditioning]:
     """Function from prompts to their encoding by the frozen text encoder; each is computed once.
 
@@ -207,14 +115,14 @@ def contexts(
         tensors = {label: getattr(encoded, field) for label, field in ENCODED.items()}
         return {label: tensor for label, tensor in tensors.items() if tensor is not None}
 
-    arrays = cached(root, "prompts", name, len(prompts), encode)
+    cache = RowCache.open(root, "prompts", name, len(prompts), encode)
     place = {prompt: row for row, prompt in enumerate(prompts)}
 
     def look_up(prompts: Sequence[str]) -> Conditioning:
         rows = [place[prompt] for prompt in prompts]
         fields: dict[str, Any] = {}
-        for label, array in arrays.items():
-            fields[ENCODED[label]] = torch.from_numpy(array[rows])
+        for label in cache.labels:
+            fields[ENCODED[label]] = torch.from_numpy(cache[label][rows])
         return Conditioning(**fields)
 
     return look_up

@@ -4,12 +4,12 @@ everything but 0 is inside."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from latentdrift.adapt.training.batches.latent_cache import VERSION, cached
+from latentdrift.adapt.training.batches.latent_cache import VERSION
+from latentdrift.adapt.training.batches.row_cache import CacheRoot, RowCache, Rows
 from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort import masks as files
 from latentdrift.data.cohort.cohort import Cohort
@@ -51,8 +51,8 @@ def weights(
     positions: Sequence[int],
     resolution: int,
     size: int,
-    root: Path,
-) -> np.ndarray:
+    root: CacheRoot,
+) -> Rows:
     """Weight of each latent in the loss: [rows of the cohort, 1, size, size] float32.
 
     It is 1 where all of a latent's pixels are inside the mask, and `outside` where none is.
@@ -84,7 +84,7 @@ def weights(
 
     masks = fingerprint(cohort, column, positions)
     name = key(VERSION, masks, positions, outside, resolution, size)
-    return cached(root, "masks", name, len(table), compute)["weight"]
+    return RowCache.open(root, "masks", name, len(table), compute)["weight"]
 
 
 def _inside(cohort: Cohort, row: ImageRow, column: str, resolution: int, size: int) -> np.ndarray:

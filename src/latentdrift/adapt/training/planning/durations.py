@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches import row_cache
 from latentdrift.adapt.training.batches.batches import AT_A_TIME, HELD_OUT
 from latentdrift.adapt.training.loop import preview
 from latentdrift.adapt.training.loop.trainer import Trainer
@@ -28,7 +28,7 @@ class Durations:
     Attributes:
         gradients: Gradients of one optimiser step.
         update: The rest of a step: the weights, and their average.
-        encoding: Latents of all images.
+        encoding: Latents of the images that the fit reads.
         class_images: Images of prior preservation, drawn by the base.
         calibration: Images that calibrate the drift.
         previews: Preview images, without the critics that judge them.
@@ -84,22 +84,21 @@ class Durations:
         )
 
 
-def measure(base: Base, todo: Job, trainer: Trainer, images: int) -> Durations:
+def measure(base: Base, todo: Job, trainer: Trainer) -> Durations:
     """Measure the parts of a fit on noise.
 
     Args:
         base: The base in training.
         todo: The resolved fit.
         trainer: Makes its steps; they change the base.
-        images: Number of images in the cohort.
     """
     options = todo.options
     batch = noise_batch(base, todo, todo.images_per_step * (2 if options.prior_images else 1))
     gradients = _seconds(lambda: trainer.gradients(batch))
     trainer.optimizer.zero_grad(set_to_none=True)
     step = _seconds(lambda: trainer.update(batch))
-    pixels = torch.zeros(latent_cache.BATCH, 3, todo.resolution, todo.resolution)
-    encoding = _seconds(lambda: base.moments(pixels), once=True) * images / latent_cache.BATCH
+    pixels = torch.zeros(row_cache.BLOCK, 3, todo.resolution, todo.resolution)
+    encoding = _seconds(lambda: base.moments(pixels), once=True) * len(row_cache.blocks(todo.read))
     class_images = prior_preservation.seconds(base, todo)
     calibration = drift_calibration.seconds(base, todo)
     previews = preview.seconds(base, todo)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from latentdrift.adapt.training.batches import latent_cache
+from latentdrift.adapt.training.batches import latent_cache, row_cache
 from latentdrift.adapt.training.batches.batches import AT_A_TIME, Batch
 from latentdrift.adapt.training.loop.trainer import Trainer
 from latentdrift.adapt.training.optimization.losses import draw_times
@@ -77,7 +77,7 @@ class Operations:
     """Floating-point operations of the parts of a fit.
 
     Attributes:
-        encoding: Latents of latent_cache.BATCH images.
+        encoding: Latents of row_cache.BLOCK images.
         step: One optimiser step.
         watching: Network without gradients, on AT_A_TIME images of the held-out loss; where there
             is none, on those that are drawn together.
@@ -164,13 +164,13 @@ def _operations(fit: BegunFit, live: LiveMemory) -> Operations:
     """Run the parts of a fit in their order; its tensors have no memory."""
     base = fit.base
     todo = fit.todo
-    encoding = _flops(lambda: _encode(base, todo.resolution))
     trainer = Trainer(base, fit.parameters, contexts(base, todo), Drift(), todo, fit.dtype)
     size = todo.optimizer.state_bytes(fit.trained)
     state = torch.empty(size, dtype=torch.uint8, device=base.device)
     live.count([state], "optimizer")
     if trainer.average:
         live.count(trainer.average.weights.values(), "average")
+    encoding = _flops(lambda: _encode(base, todo.resolution))
     batch = noise_batch(base, todo, todo.images_per_step * (2 if todo.options.prior_images else 1))
     step = _flops(lambda: _step(trainer, batch, live), grad=True)
     shown = AT_A_TIME if todo.validation else GUIDED * slots_of(base)
@@ -205,7 +205,7 @@ def _count_gradients(
 
 def _encode(base: Base, side: int) -> None:
     """Encode the images that are encoded together, of so many pixels on a side."""
-    pixels = torch.empty(latent_cache.BATCH, 3, side, side, device=base.device)
+    pixels = torch.empty(row_cache.BLOCK, 3, side, side, device=base.device)
     base.family.moments(base, pixels.to(base.vae.dtype))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -80,22 +80,27 @@ def calibrated(
     examples = _examples(todo, classes)
     n = len(examples)
     t0 = first_time(SAMPLING.sampler, base.schedule, SAMPLING.steps)
-    wanted = _mean(moments, todo.positions)
+    wanted = _mean(moments, todo.measured)
     answer = _response(base, todo, drift, examples, wanted, beside, report)
     slope = copy_slope(*answer.first(n), float(base.schedule.a(t0)))
     again = len(answer.starts) // n
 
-    def requested(trained: Sequence[float], positions: Sequence[int]) -> tuple[float, ...]:
-        own = set(positions)
-        of = [index for index, example in enumerate(examples * again) if example.row in own]
+    def requested(
+        trained: Sequence[float], positions: Sequence[int], drawn: Collection[int]
+    ) -> tuple[float, ...]:
+        """Start that images whose latents lie at `positions` ask for, by the answer of the
+        examples among the images `drawn`."""
+        of = [index for index, example in enumerate(examples * again) if example.row in drawn]
         delta = answer.start(_mean(moments, positions), of)
         return tuple(a + b for a, b in zip(delta, trained or (0.0,) * len(delta), strict=True))
 
     groups = tuple(
-        replace(group, infer=requested(group.train, classes[group.phrase]))
+        replace(group, infer=requested(group.train, own, {*own}))
         for group in drift.groups
+        for own in [classes[group.phrase]]
     )
-    started = replace(drift, infer=requested(drift.train, todo.positions), groups=groups)
+    whole = requested(drift.train, todo.measured, {*todo.positions})
+    started = replace(drift, infer=whole, groups=groups)
     calibration = _calibration(answer, slope, wanted, drift, n, todo.options.seed)
     known = {**info.to_dict(), **started.to_dict()}
     return DriftFile.model_validate(

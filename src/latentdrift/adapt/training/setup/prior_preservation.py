@@ -19,7 +19,8 @@ from torch import Tensor
 
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches.batches import Batch, Batches
-from latentdrift.adapt.training.batches.latent_cache import VERSION, Moments, cached
+from latentdrift.adapt.training.batches.latent_cache import VERSION, Moments
+from latentdrift.adapt.training.batches.row_cache import CacheRoot, RowCache
 from latentdrift.adapt.training.setup.training_setup import Job
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -75,9 +76,13 @@ def class_latents(
         todo.class_prompt,
         {name: getattr(sampling, name) for name in KEY},
     )
-    mean = cached(
-        root, "class", name, todo.options.prior_images or 0, draw, progress=progress, shared=shared
-    )["mean"]
+    images = todo.options.prior_images or 0
+    if shared:
+        cache = RowCache.shared(root, "class", name, images, draw, progress)
+    else:
+        cache = RowCache.open(CacheRoot(root), "class", name, images, draw)
+        cache.fill(range(images), progress)
+    mean = cache["mean"][range(images)]
     return Moments(mean, np.zeros_like(mean[:1]).repeat(len(mean), 0))
 
 

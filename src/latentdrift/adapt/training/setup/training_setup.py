@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from latentdrift.adapt.adapters.adapter_files import parse_reference, read, refe
 from latentdrift.adapt.methods.examples import Example, concepts, name_by
 from latentdrift.adapt.methods.methods import METHODS, Method, method
 from latentdrift.adapt.training.batches import hint_batches, loss_masks
-from latentdrift.adapt.training.batches.batches import Beside
+from latentdrift.adapt.training.batches.batches import HELD_OUT, Beside, draws
 from latentdrift.adapt.training.batches.latent_cache import Moments
+from latentdrift.adapt.training.batches.row_cache import CacheRoot, Rows
 from latentdrift.adapt.training.optimization.lr_schedules import Rates
 from latentdrift.adapt.training.optimization.optimizers import Optimizer, optimizer
 from latentdrift.adapt.training.records.trackers import tracker
@@ -35,6 +35,8 @@ from latentdrift.model.schedule import Schedule
 from latentdrift.model.signal_leak import estimate
 from latentdrift.record import short_hash
 
+MEASURED = 1024
+"""Number of training images, at most, that the start of sampling is estimated from."""
 SAMPLING_STEPS = 50  # of the sampler whose start `auto` is made for
 ESTIMATED = ("auto", "calibrated")  # values of `drift` that are found, and not given
 # These do not change what comes out, or are compared by hash.
@@ -66,18 +68,18 @@ STEP_OPTIONS = (
 class ImageInput:
     """A row of IMAGE_INPUTS: an image that the network reads beside a noisy latent."""
 
-    make: Callable[[Job, Base, Cohort, Moments, Path], Beside]
+    make: Callable[[Job, Base, Cohort, Moments, CacheRoot], Beside]
     """(job, base, cohort, latents of its images, folder of all caches)."""
     shape: Callable[[Base, int], tuple[int, ...]]
     """(base, pixels on a side) -> shape of one such image."""
 
 
-def _sources(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside:
+def _sources(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: CacheRoot) -> Beside:
     """Latents of the images that examples start from."""
     return lambda examples: base.source(moments.means([example.shown or 0 for example in examples]))
 
 
-def _hints(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside:
+def _hints(todo: Job, base: Base, cohort: Cohort, moments: Moments, root: CacheRoot) -> Beside:
     """Hints that a ControlNet reads."""
     assert todo.hint
     return hint_batches.beside(cohort, todo.hint, todo.sources, todo.resolution, root)
@@ -157,6 +159,27 @@ class Job:
         return tuple(sorted({example.row for example in self.train}))
 
     @cached_property
+    def measured(self) -> tuple[int, ...]:
+        """Positions of the training images whose latents say where sampling starts: all of them,
+        or MEASURED that are evenly spread."""
+        if len(self.positions) <= MEASURED:
+            return self.positions
+        places = np.linspace(0, len(self.positions) - 1, MEASURED).round().astype(int)
+        return tuple(self.positions[place] for place in places)
+
+    @cached_property
+    def read(self) -> tuple[int, ...]:
+        """Positions of the images whose latents the fit reads, each once."""
+        count = min(len(self.train), self.options.steps * self.images_per_step)  # one epoch has all
+        examples = [
+            *draws(self.train, self.options.seed, 0, count),
+            *self.validation[:HELD_OUT],
+        ]
+        rows = {example.row for example in examples}
+        shown = {example.shown for example in examples if example.shown is not None}
+        return tuple(sorted(rows | shown | {*self.measured}))
+
+    @cached_property
     def sources(self) -> tuple[int, ...]:
         """Positions of the rows that the hints of all examples come from, each once."""
         return tuple(
@@ -182,7 +205,7 @@ class Job:
             {"", *prior, *(example.caption for example in (*self.train, *self.validation))}
         )
 
-    def weights(self, base: Base, cohort: Cohort, root: Path) -> np.ndarray | None:
+    def weights(self, base: Base, cohort: Cohort, root: CacheRoot) -> Rows | None:
         """Weight of each latent of each image in the loss, from a cache below `root`.
 
         Args:
@@ -209,7 +232,9 @@ class Job:
             root,
         )
 
-    def beside(self, base: Base, cohort: Cohort, moments: Moments, root: Path) -> Beside | None:
+    def beside(
+        self, base: Base, cohort: Cohort, moments: Moments, root: CacheRoot
+    ) -> Beside | None:
         """Function from examples to the inputs of the network beside the noisy latents.
 
         Args:
@@ -492,11 +517,11 @@ def resolve_drift(
         positions: Sequence[int],
     ) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
         means = torch.from_numpy(
-            np.stack([moments.mean[position].mean((1, 2)) for position in positions])
+            np.stack([mean.numpy().mean((1, 2)) for mean in moments.each(positions)])
         )
         return estimate(means, a_t0, groups=list(patients.iloc[list(positions)]) if known else None)
 
-    delta, interval = estimate_of(job.positions)
+    delta, interval = estimate_of(job.measured)
     whole = _closed_form(delta, mode or "infer", form)
     groups = []
     for phrase, positions in drift_classes(job, cohort).items():
@@ -558,7 +583,8 @@ def drift_classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
         cohort: The cohort.
 
     Returns:
-        Phrase of a class in prompts -> positions of its training images. Empty without `drift_by`.
+        Phrase of a class in prompts -> positions of its images among `measured`. Empty without
+        `drift_by`.
     """
     by = job.options.drift_by
     if by is None:
@@ -566,7 +592,7 @@ def drift_classes(job: Job, cohort: Cohort) -> dict[str, list[int]]:
     classes: dict[str, list[int]] = {}
     values = cohort.rows()[by]
     names = concepts(cohort, job.options) if by == job.options.concept_by else {}
-    for position in job.positions:
+    for position in job.measured:
         value = values.iloc[position]
         if not prompts.is_missing(value):
             classes.setdefault(names.get(value) or prompts.phrase(by, value), []).append(position)
