@@ -1,7 +1,7 @@
 """Quality against time of sampling: KID and Fréchet distance by sampler and number of steps.
 
     python benchmarks/sampler_curve.py RUN COHORT OUT.json [--n 96] [--seeds 0 1 2]
-        [--samplers ddim ...] [--steps 5 8 ...] [--features pocket]
+        [--samplers ddim ...] [--steps 5 8 ...] [--step-cache 1] [--features pocket]
 
 Draws n images of a fit for every sampler, number of steps and seed; prompts follow the rows of the
 test split. Distances are those to the real images of that split, with 95 % intervals over patients
@@ -44,10 +44,13 @@ class Cell:
     sampler: str
     steps: int
     seed: int
+    cache: int = 1
+    """Option `step_cache`."""
 
     @property
     def key(self) -> str:
-        return f"{self.sampler} {self.steps} {self.seed}"
+        cache = f" cache {self.cache}" if self.cache > 1 else ""
+        return f"{self.sampler} {self.steps} {self.seed}{cache}"
 
 
 def main() -> None:
@@ -63,7 +66,7 @@ def main() -> None:
     for seed in options.seeds:
         for steps in options.steps:
             for sampler in options.samplers:
-                cell = Cell(sampler, steps, seed)
+                cell = Cell(sampler, steps, seed, options.step_cache)
                 if cell.key in cells:
                     continue
                 images, seconds = draw(model, prompts, cell)
@@ -71,7 +74,7 @@ def main() -> None:
                 cells[cell.key] = {"cpu_s": seconds / options.n, **distances}
                 options.out.write_text(json.dumps(cells, indent=1))
                 write(cell.key, json.dumps(cells[cell.key]))
-    print_table(cells, options.samplers, options.steps, options.seeds, list(spaces))
+    print_table(cells, options, list(spaces))
 
 
 def draw(model: Model, prompts: dict[int, str], cell: Cell) -> tuple[np.ndarray, float]:
@@ -80,6 +83,7 @@ def draw(model: Model, prompts: dict[int, str], cell: Cell) -> tuple[np.ndarray,
         seed=cell.seed,
         steps=cell.steps,
         sampler=cell.sampler,
+        step_cache=cell.cache,
         resolution=model.info.resolution,
     )
     begun = time.process_time()
@@ -105,27 +109,21 @@ def measure(
     return result
 
 
-def print_table(
-    cells: dict[str, Any],
-    samplers: list[str],
-    steps: list[int],
-    seeds: list[int],
-    spaces: list[str],
-) -> None:
+def print_table(cells: dict[str, Any], options: argparse.Namespace, spaces: list[str]) -> None:
     """One table for each feature space: mean KID over seeds and its range."""
     for space in spaces:
-        write(f"\nKID x 1000, {space} features: mean over {len(seeds)} seeds [range]\n")
-        write("| steps | " + " | ".join(samplers) + " |")
-        write("|---" * (len(samplers) + 1) + "|")
-        for count in steps:
+        write(f"\nKID x 1000, {space} features: mean over {len(options.seeds)} seeds [range]\n")
+        write("| steps | " + " | ".join(options.samplers) + " |")
+        write("|---" * (len(options.samplers) + 1) + "|")
+        for steps in options.steps:
             row = []
-            for sampler in samplers:
-                values = [
-                    1000 * cells[Cell(sampler, count, seed).key][f"kid.{space}"]["value"]
-                    for seed in seeds
+            for sampler in options.samplers:
+                keys = [
+                    Cell(sampler, steps, seed, options.step_cache).key for seed in options.seeds
                 ]
+                values = [1000 * cells[key][f"kid.{space}"]["value"] for key in keys]
                 row.append(f"{np.mean(values):.1f} [{min(values):.1f}, {max(values):.1f}]")
-            write(f"| {count} | " + " | ".join(row) + " |")
+            write(f"| {steps} | " + " | ".join(row) + " |")
 
 
 def write(*words: object) -> None:
@@ -143,6 +141,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--samplers", nargs="+", default=[*SAMPLERS])
     parser.add_argument("--steps", type=int, nargs="+", default=[*STEPS])
+    parser.add_argument("--step-cache", type=int, default=1)
     parser.add_argument("--features", nargs="+", default=["pocket"])
     return parser.parse_args()
 

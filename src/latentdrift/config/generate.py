@@ -57,6 +57,9 @@ class GenerateOptions(WorkerOptions):
     """Two noise levels, the standard deviation of the noise in units of the image's. Guidance acts
     between them alone (Kynkäänniemi et al. 2024), and steps outside cost half; default: at all
     levels."""
+    step_cache: Count = 1
+    """Steps for which the deep layers of the U-Net are computed once (DeepCache; Ma et al. 2024).
+    More take less time and change images (see docs/sampling.md); 1: each step computes them."""
     rescale: Fraction = 0.0
     """Guidance rescale, 0 to 1, against raised contrast at high guidance weights; 0: none, 0.7 is
     usual."""

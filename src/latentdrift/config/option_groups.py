@@ -93,6 +93,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
         "steps",
         "guidance",
         "guidance_interval",
+        "step_cache",
         "image_guidance",
         "rescale",
         "sampler",

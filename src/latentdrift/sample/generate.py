@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentdrift.config import EditOptions, GenerateOptions
 from latentdrift.config.base import Options
@@ -22,6 +22,7 @@ from latentdrift.model.schedule import Denoiser, GuidedDenoiser
 from latentdrift.prompts import composition
 from latentdrift.sample.guidance import branches, compose, condition_alone, guide, within
 from latentdrift.sample.samplers import first_time, rows, run
+from latentdrift.sample.step_cache import StepCache, deep_layers
 from latentdrift.seeds import generator
 
 SLOTS = 4
@@ -59,6 +60,8 @@ class SamplingOptions:
     """Pixels R on a side; None: the base's own."""
     guidance_interval: tuple[float, float] | None = _GENERATE["guidance_interval"].default
     """Noise levels s / a between which guidance acts; None: all."""
+    step_cache: int = _GENERATE["step_cache"].default
+    """Steps for which the deep layers of the U-Net are computed once; 1: each step does."""
     rescale: float = _GENERATE["rescale"].default
     """Share of guidance rescale in [0, 1], see `guide`."""
     image_guidance: float = _EDIT["image_guidance"].default
@@ -75,7 +78,7 @@ class SamplingOptions:
         """Options, by name, that determine the images of a network without a source image."""
         left_out = {"image_guidance", "batch_size"}
         # A set that an earlier version began keeps its key, where its images stay the same.
-        newer = {"guidance_interval": None, "slots": SLOTS}
+        newer = {"guidance_interval": None, "step_cache": 1, "slots": SLOTS}
         left_out |= {name for name, before in newer.items() if getattr(self, name) == before}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
@@ -234,6 +237,7 @@ class _Sampling:
             OptionError: See `latents`.
         """
         check(self.drift.start, self.statistics, self.size)
+        self._deep_layers()
         self.base.tokens([*{text for parts in self.weighted.values() for text, _ in parts}, ""])
         if self.base.sees_source and any(len(parts) > 1 for parts in self.weighted.values()):
             raise OptionError(
@@ -259,17 +263,19 @@ class _Sampling:
         generators = [self._generator(index) for index in slots]
         starts = [self._start(text, noise) for text, noise in zip(texts, generators, strict=True)]
         columns, shares = _columns([self.weighted.get(index, [("", 1.0)]) for index in slots])
-        x0 = run(
-            self._denoiser(texts, shares),
-            self.base.schedule,
-            self.options.sampler,
-            self.options.steps,
-            torch.stack(starts).to(self.base.device),
-            self._conditionings(columns, slots),
-            generators,
-            after=self._after,
-            callback=self.callback,
-        )
+        cache = StepCache(self.options.step_cache)
+        with cache.installed(self._deep_layers()):
+            x0 = run(
+                self._denoiser(texts, shares, cache),
+                self.base.schedule,
+                self.options.sampler,
+                self.options.steps,
+                torch.stack(starts).to(self.base.device),
+                self._conditionings(columns, slots),
+                generators,
+                after=self._after,
+                callback=self.callback,
+            )
         for place, index in enumerate(slots):
             if index in self.weighted:
                 yield index, starts[place], x0[place]
@@ -282,16 +288,23 @@ class _Sampling:
         drift = self.drift.of_prompt(text)
         return begin(drift, self.statistics, self.base.schedule, self.t0, self.size, noise)
 
-    def _denoiser(self, texts: Sequence[str], shares: Tensor) -> GuidedDenoiser:
+    def _deep_layers(self) -> list[nn.Module]:
+        """Layers whose outputs are kept between steps; none without a cache."""
+        if self.options.step_cache == 1:
+            return []
+        return deep_layers(self.base.network, self.base.name)
+
+    def _denoiser(self, texts: Sequence[str], shares: Tensor, cache: StepCache) -> GuidedDenoiser:
         """The guided denoiser of a batch, called for one image in each slot at a time."""
         firsts = range(0, len(texts), self.slots)
         spans = [slice(first, first + self.slots) for first in firsts]
-        guided = [self._guided(list(texts[span]), shares[span]) for span in spans]
+        guided = [self._guided(list(texts[span]), shares[span], cache) for span in spans]
         return in_groups(guided, self.slots)
 
-    def _guided(self, texts: list[str], shares: Tensor) -> GuidedDenoiser:
+    def _guided(self, texts: list[str], shares: Tensor, cache: StepCache) -> GuidedDenoiser:
         """The guided denoiser of one image in each slot, each with the drift of its prompt."""
-        wrapped = self.drift.wrap(self.base.denoiser(), self.base.schedule, texts)
+        network = cache.wrap(self.base.denoiser())
+        wrapped = self.drift.wrap(network, self.base.schedule, texts)
         guided = self._weighted_branches(wrapped, shares)
         if self.options.guidance_interval is None:
             return guided
