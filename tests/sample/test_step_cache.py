@@ -145,7 +145,9 @@ def test_the_network_is_as_before(fails: bool, base: Base) -> None:
 
 
 def test_a_network_without_levels_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"`step_cache` keeps the deep layers.*base 'flat' is non"):
+    with pytest.raises(
+        OptionError, match=r"`step_cache` keeps the deep layers.*base 'flat' is non"
+    ):
         deep_layers(nn.Linear(1, 1), "flat")
 
 

@@ -11,6 +11,7 @@ from fits import short_fit
 
 from latentdrift import config, service
 from latentdrift.adapt.training.batches.latent_cache import latents
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.service import load_model
 from latentdrift.study.audit.audit import losses
@@ -55,7 +56,7 @@ def test_what_a_network_is_shown_in_training_it_is_shown_here(
     )
 
     model = load_model(asked)
-    moments = latents(model.base, cohort, 32, tmp_path / "cache")
+    moments = latents(model.base, cohort, 32, CacheRoot(tmp_path / "cache"))
     seen = CohortConditioning.of(model, cohort, moments)
     prompt = seen.prompts[3]
     assert (

@@ -24,7 +24,15 @@ from latentdrift.study.drift.estimate import check_copy_slope, first_signal
 
 def options(cohort: Path, base: Path, out: Path, **more: object) -> config.DriftEstimateOptions:
     return config.DriftEstimateOptions(
-        **{"cohort": cohort, "base": str(base), "out": out, "steps": 4, "n": 4, **more}
+        **{
+            "cohort": cohort,
+            "base": str(base),
+            "out": out,
+            "steps": 4,
+            "n": 4,
+            "precision": "fp32",
+            **more,
+        }
     )
 
 
