@@ -107,13 +107,12 @@ def fit(
         if run.finished:
             return FitResult(run.adapter, read(run.adapter), todo.options.steps, already=True)
         last = _last_checkpoint(run, processes)
-        begin = last.step if last else 0
         number = base.dtype
         base, parameters = begin_with(base, todo)
         todo.check_prompts(base)
         run.need(disk(base, parameters, todo, len(cohort.rows())))
         _claim(run, todo, processes)
-        with _open_log(run, todo, begin, processes, quiet) as training_log:
+        with _open_log(run, todo, last, processes, quiet) as training_log:
             with processes.first_before_others():
                 root = CacheRoot(run.cache, whole=processes.count > 1)
                 inputs = _inputs(base, own, cohort, todo, root, training_log, class_pictures)
@@ -125,7 +124,7 @@ def fit(
         if processes.first:
             trained.write(base, cohort, todo, run)
         processes.meet()
-    return FitResult(run.adapter, read(run.adapter), begin, already=False)
+    return FitResult(run.adapter, read(run.adapter), last.step if last else 0, already=False)
 
 
 def _inputs_seen(todo: Job) -> dict[str, Any]:
@@ -150,10 +149,16 @@ def _claim(run: Run, todo: Job, processes: Processes) -> None:
 
 
 def _open_log(
-    run: Run, todo: Job, begin: int, processes: Processes, quiet: bool
+    run: Run,
+    todo: Job,
+    last: checkpoint.Checkpoint | None,
+    processes: Processes,
+    quiet: bool,
 ) -> TrainingLog | Silence:
     """The logs of the run, which the first process alone writes."""
-    return TrainingLog(run, todo.options, begin, quiet=quiet) if processes.first else Silence()
+    if not processes.first:
+        return Silence()
+    return TrainingLog(run, todo.options, last.step if last else 0, quiet=quiet)
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,9 +99,8 @@ def test_activations_grow_with_the_batch_and_shrink_with_bits(begin: Begin) -> N
 def test_what_is_recomputed_is_not_stored(begin: Begin) -> None:
     plain = counted(begin(batch_size=32))
     again = counted(begin(batch_size=32, gradient_checkpointing=True))
-    others = ("program", "weights", "gradients", "optimizer")
-    fixed = sum(getattr(plain.memory, kind) for kind in others)
-    assert again.memory.total - fixed < 0.8 * (plain.memory.total - fixed)
+    assert again.memory.activations < 0.2 * plain.memory.activations
+    assert again.memory.total < plain.memory.total
     assert again.operations.step > 1.2 * plain.operations.step
 
 
