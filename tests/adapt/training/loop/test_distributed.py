@@ -60,6 +60,15 @@ def test_several_processes_do_not_take_one_card(monkeypatch: pytest.MonkeyPatch)
         Processes.join("cuda:1")
 
 
+def test_a_process_without_a_card_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(OptionError, match="process 1 of this machine finds 1 cards, and takes one"):
+        Processes.join("auto")
+
+
 def test_nodes_with_other_files_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = [{"`cohort`": "a", "the checkpoint of step": 3}, {"`cohort`": "a"}]
     seen[1]["the checkpoint of step"] = None

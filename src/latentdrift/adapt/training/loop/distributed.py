@@ -58,9 +58,18 @@ class Processes:
                 f"`device={device}` is a single device, and each of {distributed_ranks.count()} "
                 "processes takes one of its own; give `device=cuda`, or `device=cpu`"
             )
+        on_processor = device == "cpu" or not torch.cuda.is_available()
+        cards = torch.cuda.device_count()
+        place = distributed_ranks.local_rank()
+        if not on_processor and place >= cards:
+            raise OptionError(
+                f"process {place} of this machine finds {cards} cards, and takes one by its "
+                "number, from 0 on: start as many processes as there are cards, and let each see "
+                "all of them"
+            )
         from accelerate import PartialState
 
-        state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
+        state = PartialState(cpu=on_processor, timeout=PATIENCE)
         return cls(state.process_index, state.num_processes)
 
     @property

@@ -16,6 +16,12 @@ COUNTS = (
     "MV2_COMM_WORLD_SIZE",
 )  # torchrun, and MPI's of several makers
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+LOCAL_RANKS = (
+    "LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MV2_COMM_WORLD_LOCAL_RANK",
+)
 
 REFUSED = {
     "ACCELERATE_USE_FSDP": ("accelerate launch --use_fsdp", "FSDP"),
@@ -66,6 +72,11 @@ def count() -> int:
 def rank() -> int:
     """Rank of this process. Rank 0 writes and logs for all."""
     return _first(RANKS, 0)
+
+
+def local_rank() -> int:
+    """Rank of this process among those of its machine, by which it takes a card."""
+    return _first(LOCAL_RANKS, 0)
 
 
 def fell_short() -> bool:
