@@ -9,6 +9,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from latentdrift.evaluate.images import registration
 from latentdrift.evaluate.images.fine_structure import Structure, structure
+from latentdrift.evaluate.images.moves import matrix
 from latentdrift.evaluate.images.registration import nearest
 
 
@@ -44,25 +45,18 @@ def test_a_picture_finds_back_to_where_it_was():
     moves = torch.tensor(
         [[0.02, -0.03, 0.05, 0.04], [0.0, 0.01, 0.0, -0.05], [-0.01, 0.02, -0.06, 0.02]]
     )
-    grid = affine_grid(registration._matrix(moves), [3, 1, 64, 64], align_corners=False)
+    grid = affine_grid(matrix(moves), [3, 1, 64, 64], align_corners=False)
     moved = grid_sample(train.sides[1], grid, align_corners=False)
     reference = registration._Reference(train, [torch.zeros(1, 1, 64, 64)] * 3)
     start = moves + torch.tensor([0.005, -0.006, 0.01, 0.015])
     value, found = reference._fit(
-        moved, torch.arange(3)[:, None], start[:, None], torch.zeros(3, 1, dtype=torch.bool), 1, 8
+        moved,
+        torch.arange(3)[:, None],
+        start[:, None],
+        torch.zeros(3, 1, dtype=torch.bool),
+        registration.Stage(1, 1, 8),
     )
     assert (value > 0.999).all() and (found[:, 0] - moves).abs().max() < 5e-4
-
-
-def test_positions_are_those_of_torch_inside_the_margin():
-    """Positions of a view, and the places that count, against the whole grid of torch."""
-    moves = torch.tensor([[0.02, -0.03, 0.05, 0.04], [0.1, 0.12, 0.2, -0.15]])
-    views = registration._views(moves, 64)
-    grid = affine_grid(registration._matrix(moves), [2, 1, 64, 64], align_corners=False)
-    framed = grid[:, 5:-5, 5:-5].flatten(1, 2)  # 8 % of 64 pixels
-    torch.testing.assert_close(views.positions, framed.transpose(1, 2), rtol=0, atol=1e-6)
-    counted = (framed.abs() <= 1 - 10 / 64).all(-1)
-    assert torch.equal(views.inside.bool(), counted) and 0 < counted[1].sum() < 54**2
 
 
 def test_pairs_that_are_fitted_in_any_number_at_a_time_give_the_same(monkeypatch):

@@ -8,38 +8,63 @@ is left is 1 for a copy.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import product
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
+from latentdrift.evaluate.images.candidate_index import CANDIDATES, SHORTLIST, CandidateIndex
 from latentdrift.evaluate.images.disk_array import Pairs, blocks, mean
 from latentdrift.evaluate.images.fine_structure import BLOCK, SIDES, Structure, structure_of
 from latentdrift.evaluate.images.lazy_images import Pictures
-
-# Share of a view at its border that does not count: surroundings are cut off there.
-MARGIN = 0.08
+from latentdrift.evaluate.images.moves import (
+    Views,
+    coarse_moves,
+    coarse_views,
+    in_frame,
+    read,
+    unit,
+    views_of,
+)
 
 # Weight of "nothing in common", in images: a handful of training images has no common part.
 SHRINK = 10
 
-# Coarse search: degrees, factors, and shares of the frame.
-ANGLES = (-4.0, 0.0, 4.0)
-SCALES = (0.88, 0.92, 0.96, 1.0, 1.05)
-SHIFTS = tuple(0.0625 * step / 3 for step in range(-3, 4))
 
-# Exact search: index into SIDES, training images registered to a query, Gauss-Newton steps.
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the exact search.
+
+    Attributes:
+        level: Index into SIDES.
+        count: Training images that are registered to a query.
+        steps: Gauss-Newton steps.
+        stride: Every how many pixels are compared. From 2 on the stage only ranks: the next one
+            starts where this one did.
+    """
+
+    level: int
+    count: int
+    steps: int
+    stride: int = 1
+
+
 STAGES = (
-    (0, 64, 1),
-    (1, 48, 1),
-    (1, 8, 3),
-    (2, 4, 2),
+    Stage(0, 64, 1),
+    Stage(1, 48, 1),
+    Stage(1, 8, 3),
+    Stage(2, 4, 2),
+)
+# The same for candidates of the index, which ranks better than the coarse search of all images.
+INDEXED_STAGES = (
+    Stage(0, CANDIDATES, 1),
+    Stage(1, CANDIDATES, 1, stride=2),
+    Stage(1, 8, 1),
+    Stage(1, 4, 3),
+    Stage(2, 2, 2),
 )
 
 # No view is moved further: shift down, right (shares of the frame), log scale, angle (rad).
@@ -119,6 +144,13 @@ class _Reference:
     train: Structure
     common: list[Tensor]
 
+    @cached_property
+    def index(self) -> CandidateIndex | None:
+        """Index of the training images; None where they are so few that each is compared."""
+        if len(self.train) <= SHORTLIST:
+            return None
+        return CandidateIndex.of(self.train, self.common[0])
+
     def best(
         self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None
     ) -> tuple[np.ndarray, ...]:
@@ -133,22 +165,23 @@ class _Reference:
         """
         *copies, grain = query
         similarity, index, number = self._candidates(copies[0], rows, forbidden)
-        coarse_moves = _moves()
-        moves = coarse_moves[number % len(coarse_moves)]
-        mirrored = number >= len(coarse_moves)
+        all_moves = coarse_moves()
+        moves = all_moves[number % len(all_moves)]
+        mirrored = number >= len(all_moves)
         allowed = similarity >= -1
         coarse = similarity
-        for level, count, steps in STAGES:
-            order = similarity.topk(min(count, similarity.shape[1]), dim=1).indices
+        for stage in STAGES if self.index is None else INDEXED_STAGES:
+            order = similarity.topk(min(stage.count, similarity.shape[1]), dim=1).indices
             index = index.gather(1, order)
             mirrored = mirrored.gather(1, order)
             allowed = allowed.gather(1, order)
             coarse = coarse.gather(1, order)
             moves = moves.gather(1, order[..., None].expand(-1, -1, 4))
-            similarity, moves = self._fit(copies[level], index, moves, mirrored, level, steps)
-            similarity = self._without_grain(similarity, grain, index, level)
+            similarity, fitted = self._fit(copies[stage.level], index, moves, mirrored, stage)
+            moves = fitted if stage.stride == 1 else moves
+            similarity = self._without_grain(similarity, grain, index, stage.level)
             similarity = similarity.masked_fill(~allowed, -2.0)
-            is_finest = level == len(SIDES) - 1
+            is_finest = stage.level == len(SIDES) - 1
             coarse = coarse if is_finest else similarity
         best = (coarse + similarity).argmax(1, keepdim=True)
         index, mirrored, coarse, similarity = (
@@ -192,6 +225,8 @@ class _Reference:
             Similarities, indices of training images, and numbers of moves, each [N, K]. Numbers
             from M on are moves of the mirrored query.
         """
+        if self.index is not None:
+            return self._indexed_candidates(self.index, query, rows, forbidden)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for columns in blocks(len(self.train), COLUMNS):
             score, number = self._coarse(query, columns)
@@ -200,9 +235,24 @@ class _Reference:
             index = torch.arange(columns.start, columns.stop).expand(len(score), -1)
             parts.append((score, index, number))
             score, index, number = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-            order = score.sort(dim=1, descending=True, stable=True).indices[:, : STAGES[0][1]]
+            order = score.sort(dim=1, descending=True, stable=True).indices[:, : STAGES[0].count]
             parts = [(score.gather(1, order), index.gather(1, order), number.gather(1, order))]
         return parts[0]
+
+    def _indexed_candidates(
+        self, index: CandidateIndex, query: Tensor, rows: slice, forbidden: Pairs | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Find the same in an index; see `_candidates`."""
+        everything = slice(0, len(self.train))
+        found = []
+        for place, image in enumerate(query, rows.start):
+            excluded = forbidden and forbidden(slice(place, place + 1), everything)[0]
+            found.append(index.candidates(image, excluded))
+        return (
+            torch.stack([candidates.similarity for candidates in found]),
+            torch.stack([candidates.index for candidates in found]),
+            torch.stack([candidates.number for candidates in found]),
+        )
 
     def _coarse(self, query: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
         """Try all coarse moves for every pair.
@@ -215,9 +265,9 @@ class _Reference:
             Similarity of the best move, and its number, each [N, T]. Numbers from M on are moves of
             the mirrored query.
         """
-        views = _coarse_views()
-        train = _in_frame(self.train.sides[0][columns] - self.common[0])
-        common = _in_frame(self.common[0])
+        views = coarse_views()
+        train = in_frame(self.train.sides[0][columns] - self.common[0])
+        common = in_frame(self.common[0])
         lengths = (train**2 @ views.inside.T).sqrt().clamp(min=1e-6)
         best = torch.full((len(query), len(train)), -2.0)
         best_number = torch.zeros(best.shape, dtype=torch.int64)
@@ -225,14 +275,14 @@ class _Reference:
             images = query.flip(-1) if is_mirrored else query
             for number in range(len(views)):
                 positions = views.positions[number].expand(len(images), -1, -1)
-                moved = (_read(images, positions) - common) * views.inside[number]
-                score = _unit(moved) @ train.T / lengths[:, number]
+                moved = (read(images, positions) - common) * views.inside[number]
+                score = unit(moved) @ train.T / lengths[:, number]
                 best_number[score > best] = number + is_mirrored * len(views)
                 best = torch.maximum(best, score)
         return best, best_number
 
     def _fit(
-        self, query: Tensor, index: Tensor, moves: Tensor, mirrored: Tensor, level: int, steps: int
+        self, query: Tensor, index: Tensor, moves: Tensor, mirrored: Tensor, stage: Stage
     ) -> tuple[Tensor, Tensor]:
         """Register candidates to their queries.
 
@@ -241,25 +291,24 @@ class _Reference:
             index: Places of K candidates of each query among the training images [N, K].
             moves: Initial moves [N, K, 4].
             mirrored: Whether the query is mirrored [N, K].
-            level: Place of the side in SIDES.
-            steps: Gauss-Newton steps.
+            stage: Level, steps and stride.
 
         Returns:
             Similarities [N, K] and moves [N, K, 4] after registration.
         """
         n, k = index.shape
-        common = self.common[level]
+        common = self.common[stage.level]
         candidates, candidate_of = index.flatten().unique(return_inverse=True)
-        train = self.train.sides[level][candidates] - common
+        train = self.train.sides[stage.level][candidates] - common
         both_ways = torch.stack([query, query.flip(-1)], 1)
         query_of = torch.arange(n).repeat_interleave(k)
         way_of = mirrored.flatten().long()
         start = moves.reshape(-1, 4)
         parts = []
-        for pairs in blocks(n * k, PIXELS // SIDES[level] ** 2):
-            queries = _in_frame(both_ways[query_of[pairs], way_of[pairs]])
-            overlay = _Overlay(queries, train[candidate_of[pairs]], common)
-            parts.append(overlay.fit(start[pairs], steps))
+        for pairs in blocks(n * k, PIXELS // (SIDES[stage.level] // stage.stride) ** 2):
+            queries = in_frame(both_ways[query_of[pairs], way_of[pairs]], stage.stride)
+            overlay = _Overlay(queries, train[candidate_of[pairs]], common, stage.stride)
+            parts.append(overlay.fit(start[pairs], stage.steps))
         value, fitted = (torch.cat(part) for part in zip(*parts, strict=True))
         return value.reshape(n, k), fitted.reshape(n, k, 4)
 
@@ -272,11 +321,13 @@ class _Overlay:
         query: Queries inside the frame [P, D].
         images: Training images without the common part [P, 1, side, side].
         common: The common part [1, 1, side, side].
+        stride: Every how many pixels of the frame are compared.
     """
 
     query: Tensor
     images: Tensor
     common: Tensor
+    stride: int = 1
 
     def fit(self, moves: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Improve moves by damped Gauss-Newton steps (Levenberg 1944).
@@ -305,12 +356,12 @@ class _Overlay:
 
     def look(self, moves: Tensor) -> _Look:
         """Compare queries with the views of moves [P, 4]."""
-        views = _views(moves, self.images.shape[-1])
-        common = _read(self.common.expand(len(moves), -1, -1, -1), views.positions)
-        query = _unit((self.query - common) * views.inside)
-        view = _read(self.images, views.positions)
+        views = views_of(moves, self.images.shape[-1], self.stride)
+        common = read(self.common.expand(len(moves), -1, -1, -1), views.positions)
+        query = unit((self.query - common) * views.inside)
+        view = read(self.images, views.positions)
         compared = view * views.inside
-        similarity = (query * _unit(compared)).sum(1)
+        similarity = (query * unit(compared)).sum(1)
         return _Look(similarity, query, view, views)
 
     def _slopes(self, look: _Look, moves: Tensor) -> Tensor:
@@ -321,7 +372,7 @@ class _Overlay:
         step = 0.5 / self.images.shape[-1]  # a quarter of a pixel
         positions = look.views.positions
         right, down = (
-            (_read(self.images, positions + step * axis[:, None]) - look.view) / step
+            (read(self.images, positions + step * axis[:, None]) - look.view) / step
             for axis in torch.eye(2)
         )
         x, y = (positions - 2 * moves[:, [1, 0], None]).unbind(1)
@@ -343,12 +394,12 @@ class _Look:
     similarity: Tensor
     query: Tensor
     view: Tensor
-    views: _Views
+    views: Views
 
     def replaced(self, new: _Look, is_replaced: Tensor) -> _Look:
         """These pairs, and those of `new` where `is_replaced` [P]."""
         rows = is_replaced[:, None]
-        views = _Views(
+        views = Views(
             torch.where(rows[..., None], new.views.positions, self.views.positions),
             torch.where(rows, new.views.inside, self.views.inside),
         )
@@ -378,99 +429,3 @@ def _normal_equations(ours: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
     across = products[:, 2:, 2:] - along[:, :, None] * along[:, None]
     cosine = products[:, 0, 1:2] / length
     return across / length[..., None] ** 2, (products[:, 0, 2:] - along * cosine) / length
-
-
-def _moves() -> Tensor:
-    """Moves of the coarse search [M, 4].
-
-    A move is a shift down and right (shares of the frame), a log scale, and an angle (rad).
-    """
-    scales = [math.log(scale) for scale in SCALES]
-    angles = [math.radians(angle) for angle in ANGLES]
-    return torch.tensor(list(product(SHIFTS, SHIFTS, scales, angles)))
-
-
-@cache
-def _coarse_views() -> _Views:
-    """Positions that each coarse move, undone, reads."""
-    return _views(_inverse(_moves()), SIDES[0])
-
-
-def _matrix(moves: Tensor) -> Tensor:
-    """Matrices of moves [P, 4], from positions in a view to positions in the image [P, 2, 3].
-
-    Both are in the coordinates of `grid_sample`.
-    """
-    down, right, scale, angle = moves.unbind(1)
-    c = scale.exp() * angle.cos()
-    s = scale.exp() * angle.sin()
-    x_row = torch.stack([c, -s, 2 * right], 1)
-    y_row = torch.stack([s, c, 2 * down], 1)
-    return torch.stack([x_row, y_row], 1)
-
-
-def _inverse(moves: Tensor) -> Tensor:
-    """The moves [P, 4] that undo moves."""
-    down, right, scale, angle = moves.unbind(1)
-    c = (-scale).exp() * angle.cos()
-    s = (-scale).exp() * angle.sin()
-    down_back = -(c * down - s * right)
-    right_back = -(c * right + s * down)
-    return torch.stack([down_back, right_back, -scale, -angle], 1)
-
-
-@dataclass(frozen=True)
-class _Views:
-    """Positions inside the frame that the views of P moves read.
-
-    Attributes:
-        positions: x and y in the coordinates of `grid_sample` [P, 2, D].
-        inside: 1 where a position counts, 0 where it lies too near to the border [P, D].
-    """
-
-    positions: Tensor
-    inside: Tensor
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-
-def _views(moves: Tensor, side: int) -> _Views:
-    """Positions that the views of moves [P, 4] of images with `side` pixels read."""
-    positions = _matrix(moves) @ _frame_positions(side)
-    limit = 1 - 2 * _frame(side).start / side
-    return _Views(positions, (positions.abs().amax(1) <= limit).float())
-
-
-@cache
-def _frame_positions(side: int) -> Tensor:
-    """x, y and 1 of the pixels inside the frame, in the coordinates of `grid_sample` [3, D]."""
-    centres = (2 * torch.arange(side) + 1) / side - 1
-    inside = centres[_frame(side)]
-    y, x = torch.meshgrid(inside, inside, indexing="ij")
-    return torch.stack([x, y, torch.ones_like(x)]).flatten(1)
-
-
-def _frame(side: int) -> slice:
-    """Rows, and columns, of a view that count."""
-    margin = round(MARGIN * side)
-    return slice(margin, side - margin)
-
-
-def _in_frame(images: Tensor) -> Tensor:
-    """Images [P, 1, side, side] without their margin [P, D]."""
-    frame = _frame(images.shape[-1])
-    return images[..., frame, frame].flatten(1)
-
-
-def _read(images: Tensor, positions: Tensor) -> Tensor:
-    """Images [P, 1, side, side] at positions [P, 2, D], as rows [P, D]."""
-    grid = positions.transpose(1, 2)[:, None]
-    return grid_sample(
-        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    ).flatten(1)
-
-
-def _unit(x: Tensor) -> Tensor:
-    result: Tensor = x / x.norm(dim=1, keepdim=True).clamp(min=1e-6)
-    return result
