@@ -105,9 +105,7 @@ def test_work_that_is_killed_at_its_start_does_not_hang_the_main_process(tmp_pat
         timeout=120,
         check=False,
     )
-    assert done.returncode == 1 and "one process after another was killed at its start" in (
-        done.stderr
-    )
+    assert done.returncode == 1 and "one process after another ended at its start" in (done.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -145,3 +143,17 @@ def test_ctrl_c_reaches_the_main_process_alone(tmp_path: Path) -> None:
     os.killpg(main.pid, signal.SIGINT)
     _, told = main.communicate(timeout=30)
     assert told.count("Traceback") == 1 and "KeyboardInterrupt" in told
+
+
+def test_a_fast_process_does_not_keep_others_waiting(tmp_path: Path) -> None:
+    with opened(Work.on(tmp_path, worker_tasks.square)) as engine:
+        for _ in range(2):
+            engine.start()
+        workers = {engine.wait().worker for _ in range(2)}
+        for worker in workers:
+            engine.hand_over(worker, 1)
+        time.sleep(0.5)
+        first = engine.wait().worker
+        engine.hand_over(first, 2)
+        time.sleep(0.5)
+        assert {first, engine.wait().worker} == workers

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 import worker_tasks
+from kills import contents
 
+from latentdrift import config, service
 from latentdrift.engines.schedule import Workers, run_items
 from latentdrift.engines.work import Work
 from latentdrift.errors import InputError, ResourceError
@@ -96,7 +98,7 @@ def test_actors_lose_nothing_when_one_is_killed(cluster: Any, tmp_path: Path) ->
 
 def test_actors_that_die_at_one_item_end_in_a_sentence(cluster: Any, tmp_path: Path) -> None:
     work = Work.on(tmp_path, worker_tasks.die_always)
-    with pytest.raises(ResourceError, match=r"one actor after another was killed at the same item"):
+    with pytest.raises(ResourceError, match=r"one actor after another ended at the same item"):
         list(run_items(work, [0], actors(cluster, 1)))
 
 
@@ -139,6 +141,18 @@ def test_a_lost_node_loses_nothing(cluster: Any, tmp_path: Path) -> None:
     assert [square for square, _ in results] == [number * number for number in range(60)]
     assert len(list(tmp_path.glob("opened-*"))) >= 4
     assert len({pid for _, pid in results[-8:]}) <= 3
+
+
+def test_generate_draws_the_images_of_one_process(
+    cluster: Any, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    values: Any = {"prompt": ("a brain", "a chest"), "n": 22, "steps": 2, "precision": "fp32"}
+    for name, workers in (("one", {}), ("two", {"workers": 2, "ray": cluster.address})):
+        options = config.GenerateOptions(
+            adapter=str(tiny_base_folder), out=tmp_path / name, **values, **workers
+        )
+        service.run("generate", options, quiet=True)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_ctrl_c_and_sigterm_are_still_this_process_s_own(cluster: Any, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Toy:
         self.started = 0
         self.most = 0
         self.is_closed = False
+        self.cause = "toy death"
 
     def start(self) -> int:
         self.started += 1
@@ -60,11 +61,11 @@ class Toy:
         if item is None:
             if self.deaths_at_start:
                 self.deaths_at_start -= 1
-                return Event(worker, None, "toy death")
+                return Event(worker, None, self.cause)
             return Event(worker, Outcome())
         if self.deaths.get(item, 0):
             self.deaths[item] -= 1
-            return Event(worker, None, "toy death")
+            return Event(worker, None, self.cause)
         return Event(worker, Outcome(item * item))
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ def test_items_of_dead_workers_are_done_by_others(toy: Toy) -> None:
 
 def test_an_item_at_which_worker_after_worker_dies_ends_in_a_sentence(toy: Toy) -> None:
     toy.deaths = {2: MAX_DEATHS}
-    with pytest.raises(ResourceError, match=r"one toy after another was killed at the same item"):
+    with pytest.raises(ResourceError, match=r"one toy after another ended at the same item"):
         list(run_items(NO_WORK, range(1, 8), Workers(2)))
     assert toy.is_closed
 
@@ -126,6 +127,13 @@ def test_workers_that_die_at_their_start_end_in_a_sentence(toy: Toy) -> None:
     assert len(list(run_items(NO_WORK, range(1, 4), Workers(1, ray="toy")))) == 3
     toy.deaths_at_start = MAX_DEATHS
     with pytest.raises(ResourceError, match=r"at its start, 3 times \(toy death\)"):
+        list(run_items(NO_WORK, range(1, 4), Workers(2)))
+
+
+def test_a_script_that_starts_itself_again_is_said(toy: Toy) -> None:
+    toy.deaths_at_start = MAX_DEATHS
+    toy.cause = "exit code 1"
+    with pytest.raises(ResourceError, match=r"below `if __name__ == '__main__':`"):
         list(run_items(NO_WORK, range(1, 4), Workers(2)))
 
 
@@ -159,7 +167,7 @@ def test_processes_lose_nothing_when_one_is_killed(tmp_path: Path) -> None:
 
 
 def test_processes_that_are_killed_at_one_item_end_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"killed at the same item.* fewer `workers`"):
+    with pytest.raises(ResourceError, match=r"ended at the same item.* fewer `workers`"):
         list(run_items(Work.on(tmp_path, worker_tasks.die_always), [0], Workers(2)))
     assert len(list(tmp_path.glob("death-*"))) == MAX_DEATHS
 

@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -38,6 +39,8 @@ class Processes:
         self._numbers = count()
         self._lines: dict[int, Connection] = {}
         self._processes: dict[int, SpawnProcess] = {}
+        self._ready: deque[Any] = deque()
+        """Pipes that hold a message, or the end of their process."""
 
     def start(self) -> int:
         """Start a process.
@@ -67,10 +70,12 @@ class Processes:
 
     def wait(self) -> Event:
         """Wait for a message or the end of any process."""
-        ready = wait(list(self._lines.values()))[0]
+        if not self._ready:  # all that are ready have their turn before the next look
+            self._ready.extend(wait(list(self._lines.values())))
+        ready = cast(Connection, self._ready.popleft())
         worker = next(number for number, line in self._lines.items() if line is ready)
         try:
-            outcome: Outcome = cast(Connection, ready).recv()
+            outcome: Outcome = ready.recv()
         except (EOFError, OSError):
             return self._buried(worker)
         return Event(worker, outcome)

@@ -25,6 +25,16 @@ WINDOW = 4
 MAX_DEATHS = 3
 """Workers that may die at one item, or one after the other at their start."""
 
+MEMORY = (
+    "for lack of memory: each holds a model of its own; take fewer `workers`, what is finished is "
+    "kept"
+)
+SCRIPT = (
+    "because a script starts itself again in each: let the call stand below `if __name__ == "
+    "'__main__':`"
+)
+"""Likely causes of deaths, and what to do."""
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -180,15 +190,15 @@ class _Schedule:
             self.opening.remove(event.worker)
             self.deaths_at_start += 1
         if assignment is not None and assignment.deaths == MAX_DEATHS:
-            raise ResourceError(self._sentence("at the same item", event.cause))
+            raise ResourceError(self._sentence("at the same item", event.cause, MEMORY))
         if self.deaths_at_start == MAX_DEATHS:
-            raise ResourceError(self._sentence("at its start", event.cause))
+            likely = SCRIPT if event.cause.startswith("exit code") else MEMORY
+            raise ResourceError(self._sentence("at its start", event.cause, likely))
 
-    def _sentence(self, where: str, cause: str) -> str:
+    def _sentence(self, where: str, cause: str, likely: str) -> str:
         return (
-            f"one {self.engine.noun} after another was killed {where}, {MAX_DEATHS} times "
-            f"({cause}), most likely for lack of memory: each of {self.workers} holds a model of "
-            "its own; take fewer `workers`, what is finished is kept"
+            f"one {self.engine.noun} after another ended {where}, {MAX_DEATHS} times ({cause}), "
+            f"most likely {likely}"
         )
 
     def _due(self) -> Iterator[Any]:
