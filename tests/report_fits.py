@@ -36,5 +36,6 @@ def report_cohort(folder: Path) -> Cohort:
 
 
 def asked(base: Base, cohort: Cohort, **more: Any) -> tuple[FitOptions, Job]:
-    options = FitOptions(cohort=cohort.folder, out=cohort.folder / "run", base=base.name, **more)
+    where = {"cohort": cohort.folder, "out": cohort.folder / "run", "base": base.name}
+    options = FitOptions(**{**where, "method": "lora", **more})
     return options, job(base, cohort, options)

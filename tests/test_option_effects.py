@@ -38,15 +38,29 @@ def fit(**options: Any) -> config.FitOptions:
     [
         (
             "fit",
-            fit(vectors=9),
+            fit(method="lora", vectors=9),
             "`vectors` has no part in `method=lora`, but in textual-inversion, custom-diffusion",
         ),
-        ("fit", fit(token="<x>"), "`token` has no part in `method=lora`"),
-        ("fit", fit(hint="mask=m"), "`hint` has no part in `method=lora`, but in controlnet"),
+        (
+            "fit",
+            fit(token="<x>"),
+            "`token` has no part in the default methods full and lora, but in textual-inversion, "
+            "custom-diffusion; give `method=textual-inversion`, or leave it out",
+        ),
+        (
+            "fit",
+            fit(hint="mask=m", rank=4),
+            "`hint` has no part in the default methods full and lora, but in controlnet",
+        ),
         (
             "fit",
             fit(class_prompt="a scan"),
             "`class_prompt` has no part without `prior_images` above 0",
+        ),
+        (
+            "fit",
+            fit(budget="10min", steps=400),
+            "`budget` and `steps` both say how long the fit is; give one of them",
         ),
         ("fit", fit(mask_outside=0.5), "`mask_outside` has no part without `mask=COLUMN`"),
         (
@@ -127,6 +141,8 @@ def test_what_has_a_part_is_not_refused() -> None:
     config.check_parts("fit", fit(method="dreambooth", class_prompt="a scan", rare_word="zwx"))
     config.check_parts("fit", fit(drift="none", drift_mode="pin"))
     config.check_parts("fit", fit(prior_images=0))  # said aloud what is so anyway
+    config.check_parts("fit", fit(rank=4, alpha=2.0, targets="attention", train_text_encoder=True))
+    config.check_parts("fit", fit(train_text_encoder=True, prior_images=4, class_prompt="a scan"))
     for preset in config.PRESETS:
         config.check_parts("fit", fit(preset=preset))
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from latentdrift import config, record, service
 from latentdrift.adapt.methods.examples import of_rows
+from latentdrift.adapt.training import cost_estimate
+from latentdrift.adapt.training.planning.durations import Durations
 from latentdrift.cli import dry_run, main
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, InputError, OptionError
@@ -326,6 +328,31 @@ def test_fit_replays(study: Path, tmp_path: Path) -> None:
     assert service.run(
         "replay", config.ReplayOptions(record=study / "run", out=tmp_path / "again"), quiet=True
     )["same"]
+
+
+def test_a_fit_with_a_budget_keeps_its_steps_in_resume_and_replay(
+    study: Path, tiny_base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock on which a step takes 10 s, and after the run began, 20 s."""
+    durations = Durations(8, 2, 0, 0, 0, 0, 0)
+    monkeypatch.setattr(cost_estimate, "_measured", lambda *_: durations)
+    monkeypatch.setattr(service, "time_spent", lambda *_: 15.0)
+    plain = fit_options(study, tiny_base_folder).model_dump(exclude={"steps"}, exclude_unset=True)
+
+    def fit(budget: str) -> dict:
+        options = config.FitOptions(**{**plain, "out": tmp_path / "run", "budget": budget})
+        return service.run("fit", options, quiet=True)
+
+    assert not fit("1min")["already finished"]
+    recorded = record.read(tmp_path / "run")["options"]
+    assert (recorded["budget"], recorded["steps"], recorded["method"]) == ("1min", 4, "full")
+    durations = Durations(18, 2, 0, 0, 0, 0, 0)
+    assert fit("1min")["already finished"]
+    with pytest.raises(OptionError, match=r"other settings: budget \(1min there, 2min now\)"):
+        fit("2min")
+    replaying = config.ReplayOptions(record=tmp_path / "run", out=tmp_path / "again")
+    assert service.run("replay", replaying, quiet=True)["same"]
+    assert len(list((tmp_path / "again" / "checkpoints").iterdir())) == 2
 
 
 def test_an_import_does_not_replay(study: Path, tmp_path: Path) -> None:

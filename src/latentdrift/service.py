@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from latentdrift.model.base import Base
     from latentdrift.model.model import Model
     from latentdrift.sample.synthetic_cohort import Request
+    from latentdrift.study.fit_critics import FitCritics
 
 log = logging.getLogger(__name__)
 Result = dict[str, Any]
@@ -177,6 +179,8 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     Returns:
         JSON values to show: the adapter's folder, losses and drift.
     """
+    began = time.monotonic()  # the imports take seconds of a budget
+    from latentdrift.adapt.training.cost_estimate import within_budget
     from latentdrift.adapt.training.loop.distributed import Processes
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort
@@ -185,9 +189,14 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
 
     processes = Processes.join(options.device)  # before the base is put onto this process's device
     cohort = Cohort.load(options.cohort)
-    base = Base.load(options.base, device=options.device, precision=options.precision)
+    load_base = partial(Base.load, options.base, device=options.device, precision=options.precision)
+    base = load_base()
     inputs = {"base": base.hash, "cohort": cohort.fingerprint}
     critics = FitCritics(cohort, options.resolution or base.resolution, options.seed)
+    if options.budget is not None:
+        spent = partial(time_spent, began, critics, options)
+        options = within_budget(base, cohort, options, options.out, spent)
+        base = load_base()  # the steps that were timed have changed its weights
     draw = partial(_preview, seed=options.seed)
     result = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
     results = {
@@ -196,12 +205,24 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
         "outputs": record.outputs(result.adapter),
     }
     if processes.first and not (result.already and (options.out / record.NAME).is_file()):
-        record.write(options.out, "fit", options, inputs=inputs, results=results)
+        record.write(options.out, "fit", result.options, inputs=inputs, results=results)
     return {
         "adapter": str(result.adapter),
         "already finished": result.already,
         **{k: results[k] for k in ("drift", "losses")},
     }
+
+
+def time_spent(began: float, critics: FitCritics, options: config.FitOptions) -> float:
+    """Seconds of a fit's budget that are gone, or that go to other work than training.
+
+    Args:
+        began: `time.monotonic()` at the start of the fit.
+        critics: Critics of the previews, which are trained in a fit with previews.
+        options: Options of `fit`.
+    """
+    judging = critics.seconds() if options.preview_every else 0.0
+    return time.monotonic() - began + judging
 
 
 def generate(
@@ -819,6 +840,7 @@ def replayed(old: dict[str, Any], options: config.ReplayOptions) -> config.Optio
     model = REPLAYED[old["verb"]]
     instead: dict[str, Any] = {"inversions": None, "private": None, "tracker": "tensorboard"}
     instead |= {"workers": 1, "ray": None}  # those of another machine
+    instead |= {"budget": None}  # its steps are recorded
     if not old["results"].get("gate"):
         instead["gate"] = False  # none was there, and by default there is one now
     instead |= _options_before_recorded(old)
@@ -891,9 +913,7 @@ def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
     inspect(config.InspectOptions(cohort=cohort), quiet)
     announce()
     fit(
-        config.FitOptions(
-            cohort=cohort, out=out / "run", method="full", steps=600, preview_every=0, seed=seed
-        ),
+        config.FitOptions(cohort=cohort, out=out / "run", steps=600, preview_every=0, seed=seed),
         quiet,
     )
     announce()

@@ -72,7 +72,7 @@ VERBS: dict[str, Verb] = {
         ("cohort",),
         "Adapt a base model to a cohort.",
         MODEL,
-        "latentdrift fit cohort --method lora --out run",
+        "latentdrift fit cohort --out run",
         "latentdrift.service:fit",
         "latentdrift.cli.dry_run:fit",
     ),

@@ -12,7 +12,7 @@ from latentdrift.errors import OptionError
 
 def test_right_values_are_options() -> None:
     built = config.build(config.FitOptions, {"cohort": "C", "out": "O", "steps": "9"})
-    assert (built.cohort, built.steps, built.method) == (Path("C"), 9, "lora")
+    assert (built.cohort, built.steps, built.method) == (Path("C"), 9, None)
 
 
 def test_a_number_among_few_is_read_from_text() -> None:

@@ -24,9 +24,16 @@ def test_a_preset_is_its_row_and_yields_to_what_is_given(preset: str) -> None:
     assert build(FitOptions, PLACES | {"preset": preset, "steps": 7}).steps == 7
 
 
+def test_a_budget_wins_over_the_steps_of_a_preset() -> None:
+    options = build(FitOptions, PLACES | {"preset": "ti-small", "budget": "10min"})
+    assert options.budget == "10min" and "steps" not in options.model_fields_set
+    assert options.vectors == PRESETS["ti-small"]["vectors"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"budget": "600"}, "`budget` is '600': a time is a number above 0 with a unit: 90s"),
         ({"preset": "papre"}, r"unknown preset 'papre'; known: .*"),
         ({"token": "cohort"}, "`token` is 'cohort'"),
         ({"token": "<two words>"}, "`token` is '<two words>'"),

@@ -12,7 +12,8 @@ from phantoms import brains
 
 from latentdrift.evaluate.images.controls import CONTROLS, ruined
 from latentdrift.evaluate.images.image_sets import EvaluationImages
-from latentdrift.study.fit_critics import ADVICE, FitCritics
+from latentdrift.study import fit_critics
+from latentdrift.study.fit_critics import ADVICE, SHARE_OF_VIEWS, TIMED, FitCritics
 
 SIZE = 64
 
@@ -53,6 +54,19 @@ def test_the_training_split_serves_where_the_validation_split_is_small() -> None
         np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 1), dtype=np.uint8).repeat(3, -1)
     )
     assert few(noise).colour == none(noise).colour == "red"
+
+
+@pytest.mark.parametrize(("train", "validation", "seen"), [(60, 30, 90), (3000, 30, 130)])
+def test_critics_take_the_time_of_the_views_of_all_their_images(
+    train: int, validation: int, seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock on which the views of an image take a second: its own, and one for each ruin."""
+    rows = {"train": range(train), "validation": range(validation)}
+    cohort: Any = SimpleNamespace(rows=lambda split: rows[split])
+    clock = iter([0.0, float(TIMED)])
+    monkeypatch.setattr(fit_critics.time, "perf_counter", lambda: next(clock))
+    expected = seen * (1 + len(CONTROLS)) / SHARE_OF_VIEWS
+    assert FitCritics(cohort, SIZE, seed=0).seconds() == pytest.approx(expected)
 
 
 def test_too_few_images_are_grey() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from latentdrift.service import (
     reader_items_of,
     replayed,
     requests_of,
+    time_spent,
 )
 from latentdrift.verbs import find, load
 
@@ -58,18 +60,21 @@ def import_(options: config.ImportOptions) -> Result:
 
 def fit(options: config.FitOptions) -> Result:
     """Estimate a fit: parameters, memory without taking it, time from a few real steps, disk."""
+    began = time.monotonic()
     from latentdrift.adapt.training.cost_estimate import plan
     from latentdrift.adapt.training.loop.distributed import Processes
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
+    from latentdrift.study.fit_critics import FitCritics
 
     Processes.join(options.device)  # before the base is put onto this process's device
-    return plan(
-        Base.load(options.base, device=options.device, precision=options.precision, weights=False),
-        Cohort.load(options.cohort),
-        options,
-        options.out,
+    base = Base.load(
+        options.base, device=options.device, precision=options.precision, weights=False
     )
+    cohort = Cohort.load(options.cohort)
+    critics = FitCritics(cohort, options.resolution or base.resolution, options.seed)
+    spent = partial(time_spent, began, critics, options)
+    return plan(base, cohort, options, options.out, spent)
 
 
 def readable(verb: str, result: Result) -> Result:

@@ -4,7 +4,7 @@ The command line, the YAML form (`latentdrift VERB --config`), the docs table an
 run are all derived from these classes.
 """
 
-from latentdrift.config.base import Options, WorkerOptions
+from latentdrift.config.base import Options, WorkerOptions, seconds_of
 from latentdrift.config.benchmark import (
     BenchDrawnOptions,
     BenchDriftOptions,
@@ -28,7 +28,7 @@ from latentdrift.config.evaluate import (
 from latentdrift.config.fit import PRESETS, AdoptOptions, ExportOptions, FitOptions
 from latentdrift.config.generate import EditOptions, GenerateOptions
 from latentdrift.config.names import NAMES, check_names
-from latentdrift.config.parts import BY_METHOD, PARTS, check_parts
+from latentdrift.config.parts import BY_METHOD, PARTS, check_parts, implies_lora
 
 __all__ = [
     "BY_METHOD",
@@ -65,4 +65,6 @@ __all__ = [
     "build",
     "check_names",
     "check_parts",
+    "implies_lora",
+    "seconds_of",
 ]

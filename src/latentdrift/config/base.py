@@ -34,6 +34,31 @@ Position = Annotated[str, AfterValidator(_check_position)]
 """Position of a slice in a volume."""
 
 
+UNITS = {"s": 1, "min": 60, "h": 3600}
+"""Unit of time -> seconds."""
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration: `90s`, `10min`, `1.5h`.
+
+    Raises:
+        ValueError: It has another form, or is 0.
+    """
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?) ?({'|'.join(UNITS)})", duration.strip())
+    if match and float(match[1]) > 0:
+        return float(match[1]) * UNITS[match[2]]
+    raise ValueError("a time is a number above 0 with a unit: 90s, 10min, 1.5h")
+
+
+def _check_duration(duration: str) -> str:
+    seconds_of(duration)
+    return duration
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+"""Time with its unit."""
+
+
 class Options(BaseModel):
     """Options of a verb, frozen. Unknown names are refused."""
 

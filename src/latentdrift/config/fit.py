@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from latentdrift.config.base import Count, DriftForm, DriftMode, Fraction, Options
+from latentdrift.config.base import Count, DriftForm, DriftMode, Duration, Fraction, Options
 from latentdrift.errors import unknown
 
 # Name -> defaults of `fit`.
@@ -50,8 +50,10 @@ class FitOptions(Options):
     """Run folder. Its `adapter/` is the result. The same command continues an interrupted run."""
     base: str = "pocket"
     """Base: a name, a local diffusers folder, or a Hugging Face Hub id."""
-    method: str = "lora"
-    """Fine-tuning method."""
+    method: str | None = None
+    """Fine-tuning method; default: `full` for a base of up to 100 million weights, such as
+    `pocket`; `lora` for a larger one, whose full training takes much memory, and beside `rank`,
+    `alpha` or `targets`."""
     preset: str | None = None
     """Set of defaults for textual inversion. `ti-budget`: the settings of de Wilde et al. 2024,
     with 64 vectors, one image a step and 50,000 steps. `ti-small`: a shorter fit, with 16 vectors,
@@ -81,6 +83,9 @@ class FitOptions(Options):
     """Train and sample from pure noise (zero terminal SNR). The network has to predict v."""
     steps: Count = 400
     """Number of optimiser steps."""
+    budget: Duration | None = None
+    """Time of the whole fit, in place of `steps`: `90s`, `10min`, `1h`. The number of steps follows
+    from steps that are timed first. Checkpoints and previews are spread over it."""
     batch_size: Count = 8
     """Images per forward pass, over all processes. An optimiser step sees batch-size × accumulate
     images."""
@@ -182,7 +187,10 @@ class FitOptions(Options):
             return values
         if name not in PRESETS:
             raise unknown("preset", name, PRESETS)
-        return {**PRESETS[name], **values}
+        preset = dict(PRESETS[name])
+        if values.get("budget") is not None:
+            preset.pop("steps")
+        return {**preset, **values}
 
 
 class ExportOptions(Options):

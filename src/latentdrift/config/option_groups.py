@@ -103,6 +103,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
         "seeds",
     ),
     "optimiser": (
+        "budget",
         "fit_steps",
         "fit_batch_size",
         "batch_size",

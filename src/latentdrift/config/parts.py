@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from latentdrift.config.base import Options
-from latentdrift.config.fit import PRESETS
+from latentdrift.config.fit import PRESETS, FitOptions
 from latentdrift.config.names import METHODS
 from latentdrift.errors import OptionError
 
 LORAS = ("lora", "dreambooth-lora")
+LORA_OPTIONS = ("rank", "alpha", "targets")
+"""Options of `fit` that imply `method=lora` where no method is given."""
+DEFAULT_METHODS = ("full", "lora")
+"""Methods that `fit` takes by default, depending on the base and on LORA_OPTIONS."""
 WORDS = ("textual-inversion", "custom-diffusion")
 DREAMBOOTHS = ("dreambooth", "dreambooth-lora")
 PRESERVING = (*DREAMBOOTHS, "custom-diffusion")
@@ -23,7 +27,7 @@ PRESERVING = (*DREAMBOOTHS, "custom-diffusion")
 
 # Options of `fit` -> the methods in which they have an effect. All others have one in every method.
 BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("rank", "alpha", "targets"): LORAS,
+    LORA_OPTIONS: LORAS,
     ("train_text_encoder",): ("full", *LORAS, "dreambooth"),
     ("token", "vectors", "concept_by"): WORDS,
     ("rare_word",): DREAMBOOTHS,
@@ -165,7 +169,8 @@ def check_parts(verb: str, options: Options) -> None:
                     f"{_named(options, name)} has no part without {part.needed}; give that, or "
                     "leave it out"
                 )
-    if verb == "fit":
+    if isinstance(options, FitOptions):
+        _check_length(options)
         _check_method(options)
     if verb == "edit":
         _check_editor(options)
@@ -177,13 +182,35 @@ def given(options: Options, name: str) -> bool:
     return getattr(options, name) not in EQUAL_TO_DEFAULT.get(name, (default,))
 
 
+def implies_lora(options: FitOptions) -> bool:
+    """Whether options of `fit` were given that only a low-rank change has, at any value."""
+    return not options.model_fields_set.isdisjoint(LORA_OPTIONS)
+
+
+def _check_length(options: FitOptions) -> None:
+    """Check that one option says how long a fit is.
+
+    Raises:
+        OptionError: Two do.
+    """
+    if options.budget is not None and "steps" in options.model_fields_set:
+        raise OptionError("`budget` and `steps` both say how long the fit is; give one of them")
+
+
 def _check_method(options: Any) -> None:
     for names, methods in BY_METHOD.items():
         for name in names:
-            if given(options, name) and options.method not in methods:
+            if not given(options, name) or options.method in methods:
+                continue
+            if options.method is not None:
                 raise OptionError(
                     f"{_named(options, name)} has no part in `method={options.method}`, but in "
                     f"{', '.join(methods)}; leave one of them out"
+                )
+            if not set(methods) & set(DEFAULT_METHODS):
+                raise OptionError(
+                    f"`{name}` has no part in the default methods {' and '.join(DEFAULT_METHODS)}, "
+                    f"but in {', '.join(methods)}; give `method={methods[0]}`, or leave it out"
                 )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.evaluate.critics.anatomy_critics import Judge, judge_of
+from latentdrift.evaluate.critics.structure_views import views_of
 from latentdrift.evaluate.evaluations.realism import anatomy_light
 from latentdrift.evaluate.features.features import load_features
 from latentdrift.evaluate.images import image_sets
+from latentdrift.evaluate.images.controls import CONTROLS
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.statistics.bootstrap import part_by_unit, rng, units_of
 from latentdrift.model.adapter_info import PreviewVerdict
@@ -17,9 +21,11 @@ from latentdrift.progress import ProgressCallback
 from latentdrift.resampling import Resampling
 
 IMAGES = 100  # of each split, at most: the critics take seconds then, and not a minute
+TIMED = 8  # images whose views are timed
+SHARE_OF_VIEWS = 0.85  # of the time in which critics are trained and tried
 ADVICE = (
-    "Look at the previews before you use this adapter. `method=full` or other `steps` may do "
-    "better."
+    "Look at the previews before you use this adapter. Other `steps` may do better, or "
+    "`method=full` where it was another."
 )
 
 
@@ -63,6 +69,20 @@ class FitCritics:
         return images.take(
             part_by_unit(units_of(images), IMAGES, rng(self.seed, "fit critics", split))
         )
+
+    def seconds(self) -> float:
+        """Estimate the seconds that the training of critics takes.
+
+        Most of it goes to the views of real and of ruined images; some of them are timed.
+        """
+        images = sum(min(IMAGES, len(self.cohort.rows(name))) for name in ("train", "validation"))
+        pocket = Base.load("pocket", device="cpu", precision="fp32")
+        spaces = load_features(["pocket"], pocket=pocket.features, pocket_maps=pocket.feature_maps)
+        noise = rng(self.seed, "fit critics", "time").random((TIMED, self.size, self.size, 3))
+        began = time.perf_counter()
+        views_of(noise, getattr(spaces["pocket"], "spatial", None) or spaces["pocket"])
+        each = (time.perf_counter() - began) / TIMED
+        return each * images * (1 + len(CONTROLS)) / SHARE_OF_VIEWS
 
     def __call__(
         self, pictures: np.ndarray, report: ProgressCallback | None = None

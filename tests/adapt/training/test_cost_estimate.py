@@ -9,10 +9,11 @@ import pytest
 from report_fits import asked, report_cohort
 
 from latentdrift.adapt.training import cost_estimate
-from latentdrift.adapt.training.cost_estimate import plan, seconds
+from latentdrift.adapt.training.cost_estimate import plan, seconds, within_budget
+from latentdrift.adapt.training.planning.durations import Durations
 from latentdrift.adapt.training.planning.machine_memory import MachineMemory
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import OptionError
+from latentdrift.errors import OptionError, ResourceError
 from latentdrift.model.base import Base
 
 
@@ -101,3 +102,47 @@ def test_seconds_are_those_of_the_steps_and_more(base: Base, cohort: Cohort) -> 
     options, _ = asked(base, cohort, method="lora", batch_size=1, steps=4)
     real = Base.load(base.name, device="cpu", precision="fp32")
     assert seconds(real, cohort, options) > 0
+
+
+def test_a_plan_says_the_steps_of_a_budget(
+    base: Base, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock on which a step takes half a second; and as many as the fit then makes."""
+    durations = Durations(0.4, 0.1, 0, 0, 0, 0, 0)
+    monkeypatch.setattr(cost_estimate, "_measured", lambda *_: durations)
+    options, _ = asked(base, cohort, batch_size=2)
+    budgeted = options.model_copy(update={"budget": "1min"})
+
+    def loaded() -> Base:
+        return Base.load(base.name, device="cpu", precision="fp32")
+
+    told = plan(loaded(), cohort, budgeted, tmp_path / "run", lambda: 20.0)
+    assert (told["steps"], told["seconds"]) == (80, 40.0)
+    assert told["epochs"] == round(80 * 2 / told["images"]["train"], 2)
+    fitted = within_budget(loaded(), cohort, budgeted, tmp_path / "run", lambda: 20.0)
+    assert (fitted.steps, fitted.checkpoint_every, fitted.preview_every) == (80, 20, 40)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(OptionError, match="is not empty and holds no run"):
+        within_budget(loaded(), cohort, budgeted, tmp_path / "other", lambda: 20.0)
+
+
+def test_a_plan_says_the_method_and_why(base: Base, cohort: Cohort) -> None:
+    options, _ = asked(base, cohort, batch_size=1, steps=4)
+    for method, reason in (
+        (None, "the network has 0.4 million weights, at most 100 million"),
+        ("lora", None),
+    ):
+        outline = Base.load(base.name, device="cpu", precision="fp32", weights=False)
+        told = plan(outline, cohort, options.model_copy(update={"method": method}))
+        assert told["method_reason"] == reason and told["method"] == (method or "full")
+
+
+def test_without_memory_for_a_step_a_budget_says_nothing(
+    base: Base, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, _ = asked(base, cohort, batch_size=1, budget="1h")
+    machine(10**6, monkeypatch)
+    outline = Base.load(base.name, device="cpu", precision="fp32", weights=False)
+    with pytest.raises(ResourceError, match="no time is known for `budget`; give `steps`"):
+        plan(outline, cohort, options)

@@ -153,7 +153,7 @@ METHODS: dict[str, Method] = {
         remove=full_finetuning.remove,
     ),
     "lora": Method(
-        summary="a low-rank change of the U-Net's attention; a file of a few MB",
+        summary="a low-rank change of the U-Net's layers; a file of a few MB",
         file=lora.FILE,
         options=LORA,
         rate=1e-4,  # diffusers' train_text_to_image_lora example

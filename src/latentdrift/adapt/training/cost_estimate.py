@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,23 @@ from latentdrift.adapt.training.batches.row_cache import BLOCK, blocks
 from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import Processes
 from latentdrift.adapt.training.loop.trainer import Trainer
+from latentdrift.adapt.training.planning.budget import (
+    before_timing,
+    filling,
+    needs_timing,
+    with_steps,
+)
 from latentdrift.adapt.training.planning.durations import Durations, measure, smaller
 from latentdrift.adapt.training.planning.fake_base import fake, tensors
 from latentdrift.adapt.training.planning.fit_trace import BegunFit, FitTrace, contexts, trace
 from latentdrift.adapt.training.planning.machine_memory import MachineMemory, program
 from latentdrift.adapt.training.planning.remedies import Remedy, advice, changes
 from latentdrift.adapt.training.records.run_folder import Run
+from latentdrift.adapt.training.setup.default_method import choose, resolved
 from latentdrift.adapt.training.setup.training_setup import Job, job, scheduled
 from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.errors import ResourceError
 from latentdrift.model.base import PRECISIONS, Base
 from latentdrift.model.drift import Drift
 
@@ -85,7 +93,11 @@ def memory(parameters: Mapping[str, torch.nn.Parameter], todo: Job) -> dict[str,
 
 
 def plan(
-    base: Base, cohort: Cohort, options: FitOptions, run_folder: Path | None = None
+    base: Base,
+    cohort: Cohort,
+    options: FitOptions,
+    run_folder: Path | None = None,
+    spent: Callable[[], float] = lambda: 0,
 ) -> dict[str, Any]:
     """Estimate the cost of a fit before it starts; nothing is written.
 
@@ -98,6 +110,7 @@ def plan(
         cohort: The cohort.
         options: Options of `fit`.
         run_folder: Folder of the run, which has to be free or hold this run; None: not checked.
+        spent: Seconds of a budget that are gone now, or that go to other work than training.
 
     Returns:
         The answer of `latentdrift fit --dry-run`: numbers of images, parameters and steps, seconds,
@@ -107,10 +120,13 @@ def plan(
         OptionError, CohortError: As `fit` raises them before work starts.
     """
     processes = Processes.join(options.device)
+    run = Run(run_folder) if run_folder is not None else None
+    choice = choose(base, options, run)
+    options = before_timing(options.model_copy(update={"method": choice.method}), run)
     base = scheduled(base, options)
     todo = job(base, cohort, options)
-    if run_folder is not None:
-        Run(run_folder).check(todo.settings)
+    if run is not None:
+        run.check(todo.settings)
     processes.check(todo.options.batch_size)
     if todo.options.start and not base.has_weights:
         base = _with_weights(base)
@@ -120,25 +136,19 @@ def plan(
     needed = trace(fit, processes=processes.count, program=own)
     machine = MachineMemory.of(base.device)
     timed = _durations(fit, needed, processes, machine)
-    remedies = (
-        _remedies(base, cohort, options, processes, own)
-        if needed.memory.upper > machine.free
-        else []
-    )
+    if needs_timing(options, run):
+        fit = fit.with_options(filling(fit.todo.options, _known(timed), spent()))
+    is_too_large = needed.memory.upper > machine.free
+    remedies = _remedies(base, cohort, options, processes, own) if is_too_large else []
     return {
+        "method": choice.method,
+        "method_reason": choice.reason,
         **_facts(fit, cohort, processes),
-        "longest_prompt": {
-            "text": longest,
-            "tokens": fit.base.count(longest),
-            "limit": fit.base.token_limit,
-        },
-        **_time(timed, todo),
-        "memory_bytes": needed.memory.total,
-        "memory_upper_bytes": needed.memory.upper,
-        "memory_parts_bytes": asdict(needed.memory),
-        "memory_free_bytes": machine.free,
-        "memory_of_what_is_trained": memory(fit.parameters, todo),
-        "disk_bytes": disk(fit.base, fit.parameters, todo, len(cohort.rows())),
+        "longest_prompt": longest,
+        **_time(timed, fit.todo),
+        **_memory(needed, machine),
+        "memory_of_what_is_trained": memory(fit.parameters, fit.todo),
+        "disk_bytes": disk(fit.base, fit.parameters, fit.todo, len(cohort.rows())),
         "advice": advice(needed.memory, machine, remedies),
     }
 
@@ -154,11 +164,67 @@ def seconds(base: Base, cohort: Cohort, options: FitOptions) -> float:
     Raises:
         OptionError, CohortError: As `fit` raises them before work starts.
     """
+    options = resolved(base, options)
+    return _timed(base, cohort, options, Processes.join(options.device)).total(options)
+
+
+def within_budget(
+    base: Base,
+    cohort: Cohort,
+    options: FitOptions,
+    run_folder: Path,
+    spent: Callable[[], float],
+) -> FitOptions:
+    """Options of a fit with the number of steps that its budget has time for.
+
+    The steps are those of the run, where it has begun. Else a few real steps on noise are timed,
+    and all processes take the number of the first one.
+
+    Args:
+        base: The base with weights; training steps change it, so do not use it afterwards.
+        cohort: The cohort.
+        options: Options of `fit` with a budget.
+        run_folder: Folder of the run.
+        spent: Seconds of the budget that are gone now, or that go to other work than training.
+
+    Raises:
+        OptionError, CohortError: As `fit` raises them before work starts, and where the budget is
+            too short.
+    """
+    run = Run(run_folder)
+    options = before_timing(resolved(base, options, run), run)
+    if not needs_timing(options, run):
+        return options
+    run.check({})  # no run: the folder has to be free
+    processes = Processes.join(options.device)
+    with processes.connected():
+        durations = _timed(base, cohort, options, processes)
+        steps = filling(options, durations, spent()).steps
+        return with_steps(options, processes.largest(steps if processes.first else 0))
+
+
+def _timed(base: Base, cohort: Cohort, options: FitOptions, processes: Processes) -> Durations:
+    """Durations of a fit whose method is known."""
     base = scheduled(base, options)
     todo = job(base, cohort, options)
+    processes.check(options.batch_size)
     fit = BegunFit.of(base, todo)
     todo.check_prompts(fit.base)
-    return _measured(fit, Processes.join(options.device)).total(todo.options.steps)
+    return _measured(fit, processes)
+
+
+def _known(timed: tuple[Durations, Job] | None) -> Durations:
+    """Durations of a fit that could be timed.
+
+    Raises:
+        ResourceError: It could not.
+    """
+    if timed is None:
+        raise ResourceError(
+            "not even a smaller step fits into the free memory, so that no time is known for "
+            "`budget`; give `steps`, or take a machine with more memory"
+        )
+    return timed[0]
 
 
 def _program(base: Base) -> int:
@@ -173,7 +239,6 @@ def _facts(fit: BegunFit, cohort: Cohort, processes: Processes) -> dict[str, Any
     """What a fit would do, as JSON values."""
     todo = fit.todo
     return {
-        "method": todo.options.method,
         "what": todo.row.summary,
         "trainable_parameters": fit.trained,
         "images": {"train": len(todo.train), "validation": len(todo.validation)},
@@ -199,10 +264,10 @@ def _time(timed: tuple[Durations, Job] | None, todo: Job) -> dict[str, Any]:
             "extrapolated_from": None,
         }
     durations, tried = timed
-    parts = durations.parts(todo.options.steps)
+    parts = durations.parts(todo.options)
     return {
         "seconds_per_step": round(durations.step, 4),
-        "seconds": round(durations.total(todo.options.steps), 1),
+        "seconds": round(sum(parts.values()), 1),
         "seconds_parts": {name: round(seconds, 1) for name, seconds in parts.items()},
         "extrapolated_from": None
         if tried is todo
@@ -210,17 +275,29 @@ def _time(timed: tuple[Durations, Job] | None, todo: Job) -> dict[str, Any]:
     }
 
 
-def _longest_prompt(fit: BegunFit) -> str:
-    """The longest prompt, which fits the text encoder.
+def _memory(needed: FitTrace, machine: MachineMemory) -> dict[str, Any]:
+    """Bytes that a fit takes, and those that are free, as JSON values."""
+    return {
+        "memory_bytes": needed.memory.total,
+        "memory_upper_bytes": needed.memory.upper,
+        "memory_parts_bytes": asdict(needed.memory),
+        "memory_free_bytes": machine.free,
+    }
+
+
+def _longest_prompt(fit: BegunFit) -> dict[str, Any]:
+    """The longest prompt, which fits the text encoder, and its tokens, as JSON values.
 
     Raises:
         OptionError: It does not.
     """
     if fit.base.has_weights:
-        return fit.todo.check_prompts(fit.base)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        base, _ = fake(fit.base, fit.parameters)
-        return fit.todo.check_prompts(base)
+        text = fit.todo.check_prompts(fit.base)
+    else:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            base, _ = fake(fit.base, fit.parameters)
+            text = fit.todo.check_prompts(base)
+    return {"text": text, "tokens": fit.base.count(text), "limit": fit.base.token_limit}
 
 
 def _durations(

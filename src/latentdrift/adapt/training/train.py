@@ -27,6 +27,7 @@ from latentdrift.adapt.training.records.adapter_description import describe_adap
 from latentdrift.adapt.training.records.run_folder import Run
 from latentdrift.adapt.training.records.training_log import Silence, TrainingLog
 from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
+from latentdrift.adapt.training.setup.default_method import resolved
 from latentdrift.adapt.training.setup.training_setup import (
     Job,
     drift_classes,
@@ -59,6 +60,8 @@ class FitResult:
     adapter: Path
     info: AdapterInfo
     """adapter.json."""
+    options: FitOptions
+    """Options of the fit, with the method that it took."""
     resumed: int
     """The step that this call went on from; 0 for a fresh run."""
     already: bool
@@ -91,21 +94,20 @@ def fit(
         class_pictures: Folder of class images that several fits share; None: the run's own cache.
 
     Raises:
-        OptionError, CohortError, ResourceError: Before work starts; OptionError also when the loss
-            stops being a number.
+        OptionError, CohortError, ResourceError: Before work starts, and at a loss of NaN.
         KeyboardInterrupt: After a checkpoint was written.
     """
-    own = learned(base, options)
-    base = scheduled(base, options)
-    todo = job(base, cohort, options)
     run = Run(Path(run_folder))
+    options = resolved(base, options, run)
+    own = learned(base, options)
+    todo = job(base := scheduled(base, options), cohort, options)
     processes = Processes.join(options.device)
     processes.check(todo.options.batch_size)
     run.check(todo.settings)
     with processes.connected():
         processes.check_equal({**_inputs_seen(todo), "a finished run in `out`": run.finished})
         if run.finished:
-            return FitResult(run.adapter, read(run.adapter), todo.options.steps, already=True)
+            return FitResult(run.adapter, read(run.adapter), options, options.steps, already=True)
         last = _last_checkpoint(run, processes)
         number = base.dtype
         base, parameters = begin_with(base, todo)
@@ -124,7 +126,8 @@ def fit(
         if processes.first:
             trained.write(base, cohort, todo, run)
         processes.meet()
-    return FitResult(run.adapter, read(run.adapter), last.step if last else 0, already=False)
+    begin = last.step if last else 0
+    return FitResult(run.adapter, read(run.adapter), options, begin, already=False)
 
 
 def _inputs_seen(todo: Job) -> dict[str, Any]:

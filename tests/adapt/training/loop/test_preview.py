@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latentdrift.adapt.training.loop.preview import PICTURES, Previews, seconds
+from latentdrift.adapt.training.loop.preview import PICTURES, Previews, seconds_per_image
 from latentdrift.model.drift import Drift
 
 
@@ -47,4 +47,4 @@ def test_prompts_are_spread_over_the_training_images() -> None:
 
 
 def test_no_previews_take_no_time() -> None:
-    assert seconds(None, fit(0)) == 0.0
+    assert seconds_per_image(None, fit(0)) == 0.0

@@ -37,7 +37,8 @@ def cohort(tiny_cohort_folder: Path) -> Cohort:
 
 
 def options(cohort: Cohort, **given: Any) -> FitOptions:
-    return FitOptions(cohort=cohort.folder, out=cohort.folder / "run", resolution=32, **given)
+    where = {"cohort": cohort.folder, "out": cohort.folder / "run", "resolution": 32}
+    return FitOptions(**{**where, "method": "lora", **given})
 
 
 def test_a_job_has_the_images_and_prompts_of_its_splits(base: Base, cohort: Cohort) -> None:

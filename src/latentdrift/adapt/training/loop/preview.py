@@ -85,8 +85,8 @@ class Previews:
         return self._draw(base, drift, self.statistics, prompts, images, report)
 
 
-def seconds(base: Base, todo: Job) -> float:
-    """Estimate the seconds that all preview images of a fit take, from two real steps.
+def seconds_per_image(base: Base, todo: Job) -> float:
+    """Estimate the seconds that a preview image takes among others, from two real steps.
 
     The time of the judge is not counted.
 
@@ -97,8 +97,7 @@ def seconds(base: Base, todo: Job) -> float:
     Returns:
         Seconds; 0 without previews.
     """
-    every = todo.options.preview_every
-    if not every:
+    if not todo.options.preview_every:
         return 0.0
     few = replace(PREVIEW, resolution=todo.resolution, steps=2)
     images = (
@@ -108,5 +107,4 @@ def seconds(base: Base, todo: Job) -> float:
     )
     began = time.perf_counter()
     list(latents(base, Drift(), {0: todo.train[0].caption}, few, None, images))
-    each = (time.perf_counter() - began) * PREVIEW.steps / few.steps / slots_of(base)
-    return each * (todo.options.steps // every * max(PICTURES, slots_of(base)) + LAST_PICTURES)
+    return (time.perf_counter() - began) * PREVIEW.steps / few.steps / slots_of(base)

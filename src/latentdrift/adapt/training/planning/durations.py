@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,9 @@ from latentdrift.adapt.training.loop.trainer import Trainer
 from latentdrift.adapt.training.planning.fit_trace import Operations, noise_batch
 from latentdrift.adapt.training.setup import drift_calibration, prior_preservation
 from latentdrift.adapt.training.setup.training_setup import Job
+from latentdrift.config import FitOptions
 from latentdrift.model.base import Base
+from latentdrift.sample.generate import slots_of
 
 TIMED = 2  # times that a thing is done, the fastest of which counts; the first is slower
 
@@ -28,11 +31,15 @@ class Durations:
     Attributes:
         gradients: Gradients of one optimiser step.
         update: The rest of a step: the weights, and their average.
-        encoding: Latents of the images that the fit reads.
+        encoding: Latents of the images that the timed fit reads.
         class_images: Images of prior preservation, drawn by the base.
         calibration: Images that calibrate the drift.
-        previews: Preview images, without the critics that judge them.
-        watching: All measurements of the held-out loss.
+        preview_image: One preview image, without the critics that judge it; 0 without previews.
+        look: One measurement of the held-out loss; 0 without held-out images.
+        drawn: Images of one preview, at least: those that are drawn together.
+        read: Images that the timed fit reads. A shorter fit reads fewer.
+        read_anyway: Images that a fit reads without any step, at most.
+        read_per_step: Images of a step.
     """
 
     gradients: float
@@ -40,27 +47,36 @@ class Durations:
     encoding: float
     class_images: float
     calibration: float
-    previews: float
-    watching: float
+    preview_image: float
+    look: float
+    drawn: int = preview.PICTURES
+    read: int = 1
+    read_anyway: int = 0
+    read_per_step: int = 1
 
     @property
     def step(self) -> float:
         """Seconds of one optimiser step."""
         return self.gradients + self.update
 
-    def total(self, steps: int) -> float:
-        """Seconds of a fit of so many steps."""
-        return sum(self.parts(steps).values())
+    def total(self, options: FitOptions) -> float:
+        """Seconds of a fit, by its numbers of steps, checkpoints and previews."""
+        return sum(self.parts(options).values())
 
-    def parts(self, steps: int) -> dict[str, float]:
-        """Seconds of each part of a fit of so many steps."""
+    def parts(self, options: FitOptions) -> dict[str, float]:
+        """Seconds of each part of a fit, by its numbers of steps, checkpoints and previews."""
+        steps = options.steps
+        looks = 1 + math.ceil(steps / options.checkpoint_every)  # the first before any step
+        previews = steps // options.preview_every if options.preview_every else 0
+        images = previews * self.drawn + preview.LAST_PICTURES
+        read = min(self.read, self.read_anyway + steps * self.read_per_step)
         return {
-            "encoding": self.encoding,
+            "encoding": self.encoding * read / self.read,
             "class images": self.class_images,
             "steps": self.step * steps,
-            "held-out loss": self.watching,
+            "held-out loss": self.look * looks,
             "calibration": self.calibration,
-            "previews": self.previews,
+            "previews": self.preview_image * images,
         }
 
     def extrapolated(self, small: Operations, large: Operations) -> Durations:
@@ -73,14 +89,14 @@ class Durations:
             large: Operations of the larger fit.
         """
         network = large.watching / small.watching
-        return Durations(
+        return replace(
+            self,
             gradients=self.gradients * large.step / small.step,
-            update=self.update,
             encoding=self.encoding * large.encoding / small.encoding,
             class_images=self.class_images * network,
             calibration=self.calibration * network,
-            previews=self.previews * network,
-            watching=self.watching * network,
+            preview_image=self.preview_image * network,
+            look=self.look * network,
         )
 
 
@@ -101,15 +117,24 @@ def measure(base: Base, todo: Job, trainer: Trainer) -> Durations:
     encoding = _seconds(lambda: base.moments(pixels), once=True) * len(row_cache.blocks(todo.read))
     class_images = prior_preservation.seconds(base, todo)
     calibration = drift_calibration.seconds(base, todo)
-    previews = preview.seconds(base, todo)
-    watching = 0.0
+    preview_image = preview.seconds_per_image(base, todo)
+    look = 0.0
     if todo.validation:
-        watches = options.steps // options.checkpoint_every + 1
         held_out = noise_batch(base, todo, AT_A_TIME)
-        seconds = _seconds(lambda: trainer.watch([held_out]), once=True)
-        watching = watches * seconds * HELD_OUT / AT_A_TIME
-    update = max(0.0, step - gradients)
-    return Durations(gradients, update, encoding, class_images, calibration, previews, watching)
+        look = _seconds(lambda: trainer.watch([held_out]), once=True) * HELD_OUT / AT_A_TIME
+    return Durations(
+        gradients=gradients,
+        update=max(0.0, step - gradients),
+        encoding=encoding,
+        class_images=class_images,
+        calibration=calibration,
+        preview_image=preview_image,
+        look=look,
+        drawn=max(preview.PICTURES, slots_of(base)),
+        read=len(todo.read),
+        read_anyway=len(todo.measured) + min(HELD_OUT, len(todo.validation)),
+        read_per_step=todo.images_per_step,
+    )
 
 
 def smaller(todo: Job, base: Base, processes: int = 1) -> list[Job]:

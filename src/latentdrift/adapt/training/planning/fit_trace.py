@@ -17,6 +17,7 @@ from latentdrift.adapt.training.optimization.losses import draw_times
 from latentdrift.adapt.training.planning.fake_base import begun, fake, tensors
 from latentdrift.adapt.training.planning.live_memory import LiveMemory
 from latentdrift.adapt.training.setup.training_setup import IMAGE_INPUTS, Job
+from latentdrift.config import FitOptions
 from latentdrift.model.base import Base
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.drift import Drift
@@ -126,6 +127,14 @@ class BegunFit:
         used = {id(tensor) for tensor in tensors(prepared)}
         unused = sum(tensor.nbytes for tensor in tensors(base) if id(tensor) not in used)
         return cls(prepared, parameters, todo, base.dtype, unused)
+
+    def with_options(self, options: FitOptions) -> BegunFit:
+        """The fit with options that leave its parameters as they are.
+
+        Args:
+            options: Its options with other steps.
+        """
+        return replace(self, todo=replace(self.todo, options=options))
 
     @property
     def trained(self) -> int:

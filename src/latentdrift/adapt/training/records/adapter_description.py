@@ -66,7 +66,7 @@ def describe_adapter(
     first_rows = training_rows.head(FEW_IMAGES).to_dict("records")
     return AdapterFile(
         format=FORMAT,
-        method=options.method,
+        method=job.method,
         options=OptionsInfo(**{name: getattr(options, name) for name in job.row.options}),
         hint=HintInfo.of_hint(job.hint) if job.hint else None,
         base=BaseInfo.of_base(base),

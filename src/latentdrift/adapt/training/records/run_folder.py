@@ -80,6 +80,15 @@ class Run:
                 f"{self.folder} is not empty and holds no run; give an empty or new folder as `out`"
             )
 
+    def begun_with(self, option: str) -> Any:
+        """Value of an option of `fit` in a run that has begun; None in a new folder.
+
+        Raises:
+            OptionError: The settings of the run are damaged.
+        """
+        has_begun = (self.folder / SETTINGS).exists()
+        return self._settings().get(option) if has_begun else None
+
     def claim(self, settings: Mapping[str, Any]) -> None:
         """Make the folder, and write the settings of the fit into it."""
         self.folder.mkdir(parents=True, exist_ok=True)

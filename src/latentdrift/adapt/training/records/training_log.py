@@ -68,7 +68,7 @@ class TrainingLog:
         self.run.log(step=done, loss=outcome.loss, norm=outcome.norm, rate=outcome.rate)
         self.board.log({"loss/train": outcome.loss, "gradient norm": outcome.norm}, done)
         if self.training is None:  # the first step counts for no estimate: it warms up
-            self.training = self.bars.add(self.options.method, done=done)
+            self.training = self.bars.add(str(self.options.method), done=done)
         self.training(done, self.options.steps, f"loss {outcome.loss:.4f}")
 
     def held_out(self, done: int, loss: float | None) -> None:

@@ -123,6 +123,11 @@ class Job:
     """Hint of a ControlNet."""
 
     @property
+    def method(self) -> str:
+        """Method, a row of METHODS."""
+        return str(self.options.method)
+
+    @property
     def rate(self) -> float:
         """Learning rate after the warm-up."""
         return self.rates.full
@@ -293,7 +298,7 @@ def scheduled(base: Base, options: FitOptions) -> Base:
 
     Args:
         base: The base.
-        options: Options of `fit`: `prediction` and `zero_snr`.
+        options: Options of `fit` with a method.
 
     Raises:
         OptionError: The method does not train the network, and `prediction` would change its
@@ -302,7 +307,7 @@ def scheduled(base: Base, options: FitOptions) -> Base:
     """
     if (
         options.prediction not in (None, base.schedule.prediction_type)
-        and not method(options.method).trains_network
+        and not method(str(options.method)).trains_network
     ):
         raise OptionError(
             f"`prediction={options.prediction}` needs a network that learns it, and "
@@ -334,15 +339,16 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     Args:
         base: The base, with the schedule from `scheduled`.
         cohort: The cohort.
-        options: Options of `fit`.
+        options: Options of `fit` with a method, from `default_method.resolved`.
 
     Raises:
         OptionError: An unknown method or prompt style, a resolution that does not fit, a drift or
             noise that cannot be parsed.
         CohortError: There are no training images.
     """
-    row = method(options.method)
-    base.family.check_supported("method", options.method)
+    name = str(options.method)
+    row = method(name)
+    base.family.check_supported("method", name)
     options = row.completed(options)
     resolution = options.resolution or base.resolution
     base.latent_size(resolution)
