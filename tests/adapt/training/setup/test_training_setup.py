@@ -10,7 +10,7 @@ import pytest
 from fits import asked, short_fit
 
 from latentdrift.adapt.training.batches.latent_cache import Moments
-from latentdrift.adapt.training.batches.row_cache import blocks
+from latentdrift.adapt.training.batches.row_cache import BLOCK, blocks
 from latentdrift.adapt.training.setup import training_setup
 from latentdrift.adapt.training.setup.training_setup import (
     SAMPLING_STEPS,
@@ -90,10 +90,10 @@ def test_many_images_are_measured_by_some_that_are_evenly_spread(
 ) -> None:
     everything = job(base, cohort, options(cohort)).measured
     assert everything == job(base, cohort, options(cohort)).positions
-    monkeypatch.setattr(training_setup, "MEASURED", 3)
+    monkeypatch.setattr(training_setup, "MEASURED", 4)
     few = job(base, cohort, options(cohort, drift="auto", drift_by="sex"))
-    middle = everything[round((len(everything) - 1) / 2)]
-    assert few.measured == (everything[0], middle, everything[-1])
+    first = everything[0] // BLOCK
+    assert few.measured == tuple(row for row in everything if row // BLOCK == first)
     members = [row for rows in drift_classes(few, cohort).values() for row in rows]
     assert {*members} <= {*few.measured}
 
@@ -101,14 +101,15 @@ def test_many_images_are_measured_by_some_that_are_evenly_spread(
 def test_a_fit_encodes_the_images_that_it_reads_and_no_others(
     base: Base, tiny_base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_setup, "MEASURED", 2)
+    monkeypatch.setattr(training_setup, "MEASURED", 8)
     values = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
     splits = ["train"] * 64 + ["validation"] * 8 + ["test"] * 8
     images = zip(values, ({"split": split} for split in splits), strict=True)
     many = write_cohort(tmp_path / "many", images, {"describe": "scan"})
     short = asked(tiny_base_folder, many, tmp_path / "run", steps=2, batch_size=2)
-    read = job(base, many, short).read
-    assert len(read) <= 2 + 4 + 8
+    todo = job(base, many, short)
+    read = todo.read
+    assert len(read) <= 8 + 4 + 8 and todo.measured == (0, 1, 2, 3, 60, 61, 62, 63)
     short_fit(tiny_base_folder, many, tmp_path / "run", steps=2, batch_size=2)
     done = np.load(next((tmp_path / "run" / "cache").glob("latents-*")) / "done.npy")
     assert {*np.flatnonzero(done)} == {*blocks(read)} and done.mean() < 0.6

@@ -17,7 +17,7 @@ from latentdrift.adapt.methods.methods import METHODS, Method, method
 from latentdrift.adapt.training.batches import hint_batches, loss_masks
 from latentdrift.adapt.training.batches.batches import HELD_OUT, Beside, draws
 from latentdrift.adapt.training.batches.latent_cache import Moments
-from latentdrift.adapt.training.batches.row_cache import CacheRoot, Rows
+from latentdrift.adapt.training.batches.row_cache import BLOCK, CacheRoot, Rows, blocks
 from latentdrift.adapt.training.optimization.lr_schedules import Rates
 from latentdrift.adapt.training.optimization.optimizers import Optimizer, optimizer
 from latentdrift.adapt.training.records.trackers import tracker
@@ -166,11 +166,13 @@ class Job:
     @cached_property
     def measured(self) -> tuple[int, ...]:
         """Positions of the training images whose latents say where sampling starts: all of them,
-        or MEASURED that are evenly spread."""
+        or those in MEASURED / BLOCK blocks of the cache that are evenly spread."""
         if len(self.positions) <= MEASURED:
             return self.positions
-        places = np.linspace(0, len(self.positions) - 1, MEASURED).round().astype(int)
-        return tuple(self.positions[place] for place in places)
+        there = sorted(blocks(self.positions))
+        places = np.linspace(0, len(there) - 1, MEASURED // BLOCK).round().astype(int)
+        chosen = {there[place] for place in places}
+        return tuple(position for position in self.positions if position // BLOCK in chosen)
 
     @cached_property
     def read(self) -> tuple[int, ...]:
