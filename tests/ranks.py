@@ -44,8 +44,9 @@ import accelerate
 from latentdrift import service
 from latentdrift.adapt.training import train
 from latentdrift.cli import main
+from latentdrift.study import fit_critics
 
-folder, port, count, prelude, *arguments = sys.argv[1:]
+folder, port, count, times, prelude, *arguments = sys.argv[1:]
 ranks = {}
 for rank in range(int(count)):
     ranks[os.fork()] = rank
@@ -57,7 +58,8 @@ for rank in range(int(count)):
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{folder}/{rank}.{name}", os.O_WRONLY | os.O_CREAT), number)
         exec(prelude)
-        code = main.main(arguments) if arguments else 0
+        for _ in range(int(times)):
+            code = main.main(arguments) if arguments else 0
         sys.stdout.flush()
         os._exit(code)
 for _ in range(int(count)):
@@ -94,10 +96,21 @@ def environment(**more: object) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", **{name: str(more[name]) for name in more}}
 
 
-def forked(arguments: list[str], count: int, folder: Path, prelude: str = "") -> list[Rank]:
-    """Run a command as several ranks; each runs Python code before it."""
+def forked(
+    arguments: list[str], count: int, folder: Path, prelude: str = "", times: int = 1
+) -> list[Rank]:
+    """Run a command as several ranks.
+
+    Args:
+        arguments: Those of `latentdrift`.
+        count: Number of ranks.
+        folder: Folder of their output.
+        prelude: Python code that each rank runs first.
+        times: How often the command is run; the exit code is that of the last run.
+    """
     folder.mkdir()
-    line = [sys.executable, "-c", FORKED, str(folder), str(free_port()), str(count), prelude]
+    numbers = [str(free_port()), str(count), str(times)]
+    line = [sys.executable, "-c", FORKED, str(folder), *numbers, prelude]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     ends = subprocess.run(
         [*line, *arguments],

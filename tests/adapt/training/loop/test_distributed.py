@@ -13,7 +13,17 @@ from typing import Any
 import accelerate.utils
 import pytest
 import torch
-from ranks import SHARED, check_shared, command, environment, forked, free_port, started, together
+from ranks import (
+    SHARED,
+    check_shared,
+    command,
+    environment,
+    forked,
+    free_port,
+    signalled,
+    started,
+    together,
+)
 
 from latentdrift.adapt.training.loop.distributed import Processes
 from latentdrift.errors import OptionError, ResourceError
@@ -96,12 +106,16 @@ def test_the_end_of_another_process_is_a_sentence() -> None:
 
 
 @pytest.mark.usefixtures("held_out_as_users")
-def test_two_processes_make_the_curve_of_one(
+def test_two_processes_make_the_curve_of_one_over_a_signal_in_one_of_them(
     run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:
     one = run("one", **SHARED)
     fit = command(tiny_base_folder, tiny_cohort_folder, tmp_path / "two")
-    first, second = forked(fit[2:], 2, tmp_path / "ranks")
+    signal_after_two_steps = signalled(rank=1, step=2, number=signal.SIGUSR1)
+    first, second = forked(fit[2:], 2, tmp_path / "ranks", signal_after_two_steps, times=2)
+    assert "latentdrift fit: stopped by SIGUSR1" in first.err
+    assert "latentdrift fit, process 1: stopped by SIGUSR1" in second.err
+    assert "stopped after step 2, of which there is a checkpoint" in first.err
     assert [first.code, second.code] == [0, 0], second.err
     assert json.loads(first.out)["adapter"] == str(tmp_path / "two" / "adapter")
     assert second.out == ""

@@ -66,8 +66,9 @@ def check_left(processes: list[Rank], folder: Path, number: signal.Signals) -> N
     assert [path.name for path in (folder / "two" / "checkpoints").iterdir()] == ["step-000002"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("held_out_as_users")
-def test_a_signal_in_one_process_stops_all_and_one_goes_on(
+def test_one_process_goes_on_with_what_two_left(
     run: Any, tmp_path: Path, tiny_base_folder: Path, tiny_cohort_folder: Path
 ) -> None:
     one = run("one", **SHARED)
