@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
         DATA,
         "latentdrift inspect cohort",
         "latentdrift.service:inspect",
+        "latentdrift.cli.dry_run:inspect",
     ),
     "phantom": Verb(
         config.PhantomOptions,
@@ -154,6 +155,7 @@ VERBS: dict[str, Verb] = {
         "latentdrift reader score --answers first.csv second.csv --key study-key.json "
         "--out score.json",
         "latentdrift.service:reader_score",
+        "latentdrift.cli.dry_run:reader_score",
     ),
     "audit": Verb(
         config.AuditOptions,
@@ -162,6 +164,7 @@ VERBS: dict[str, Verb] = {
         JUDGE,
         "latentdrift audit run --cohort cohort --out audit",
         "latentdrift.service:audit",
+        "latentdrift.cli.dry_run:audit",
     ),
     "bench drift": Verb(
         config.BenchDriftOptions,

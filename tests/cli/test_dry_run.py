@@ -9,6 +9,7 @@ import pytest
 from latentdrift import config, service
 from latentdrift.cli import dry_run
 from latentdrift.errors import LatentDriftError, OptionError
+from latentdrift.evaluate.reader_study.reader_score import read_key
 from latentdrift.verbs import VERBS, load
 
 
@@ -83,8 +84,27 @@ def test_a_dry_run_reads_the_sets_of_a_reader_study(
     refused_alike("reader make", study.model_copy(update={"n": 10**6}))
     beside = study.model_copy(update={"key": tmp_path / "study" / "key.json"})
     assert "beside the page" in refused_alike("reader make", beside)
-    assert dry_run.run("reader make", study)["images"] == 2
+    planned = dry_run.run("reader make", study)
+    assert planned["images"] == 2 and planned["seconds"] >= 0
     assert not (tmp_path / "study").exists()
+
+
+def test_a_dry_run_of_scores_reads_key_and_answers(
+    tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    real = tiny_cohort_folder
+    made = config.ReaderMakeOptions(real=real, synthetic=real, out=tmp_path / "study", n=1)
+    key = Path(service.run("reader make", made)["key"])
+    answers = tmp_path / "first.csv"
+    study = read_key(key)
+    rows = "".join(f"{study.study},{item.item},real\n" for item in study.items)
+    answers.write_text(f"study,item,answer\n{rows}")
+    options = config.ReaderScoreOptions(answers=(answers,), key=key, out=tmp_path / "score.json")
+    planned = dry_run.run("reader score", options)
+    assert planned["readers"] == ["first"] and planned["seconds"] >= 0
+    assert not options.out.exists()
+    answers.write_text("nothing\n")
+    refused_alike("reader score", options)
 
 
 def test_a_dry_run_of_a_fit_refuses_the_folders_that_the_fit_refuses(

@@ -415,14 +415,66 @@ def phantom(options: config.PhantomOptions) -> Result:
     return echo(options)
 
 
+def inspect(options: config.InspectOptions) -> Result:
+    """Estimate an inspection: images to read, and pairs that may be compared."""
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.data.inspection.inspection_cost import inspection_cost
+
+    cost = inspection_cost(Cohort.load(options.cohort))
+    return {
+        **echo(options),
+        "images": cost.images,
+        "pairs_at_most": cost.pairs_at_most,
+        "seconds_per_image": round(cost.seconds_per_image, 4),
+        "seconds_per_pair": round(cost.seconds_per_pair, 4),
+        "seconds_at_most": round(cost.seconds_at_most, 1),
+    }
+
+
+def audit(options: config.AuditOptions) -> Result:
+    """Estimate an audit from a few losses of one image, and check that it can start."""
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.study.audit.audit import audit_cost
+
+    cohort = Cohort.load(options.cohort)
+    cost = audit_cost(load_model(options), cohort, options)
+    return {
+        "images": cost.images,
+        "training_images": cost.members,
+        "draws": options.draws,
+        "seconds": round(cost.seconds, 1),
+        "out": str(options.out),
+    }
+
+
+def reader_score(options: config.ReaderScoreOptions) -> Result:
+    """Estimate the scoring of a reader study from a few resamples, and check key and answers."""
+    from latentdrift.evaluate.reader_study import reader_score as study
+    from latentdrift.resampling import Resampling
+
+    key = study.read_key(options.key)
+    few = 10
+    began = time.perf_counter()
+    result = study.score_files(key, options.answers, Resampling(few, options.seed))
+    seconds = (time.perf_counter() - began) * options.bootstrap / few
+    return {
+        "readers": list(result.readers),
+        "seconds": round(seconds, 1),
+        "out": str(options.out),
+    }
+
+
 def reader_make(options: config.ReaderMakeOptions) -> Result:
     """Choose the images of a reader study, and check that its files can be written."""
     from latentdrift.evaluate.reader_study.reader_study import study_files
 
     key = key_file_of(options)
+    began = time.perf_counter()
     items = reader_items_of(options)
     study, _ = study_files(options.out, items, key, by=options.by, seed=options.seed)
-    return {**echo(options), "key": str(key), "study": study, "images": len(items)}
+    seconds = round(time.perf_counter() - began, 1)  # all but the writing
+    images = len(items)
+    return {**echo(options), "key": str(key), "study": study, "images": images, "seconds": seconds}
 
 
 def replay(options: config.ReplayOptions) -> Result:

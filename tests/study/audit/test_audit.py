@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 from latentdrift import config, service
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches.latent_cache import Moments
+from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort, write_cohort
 from latentdrift.data.phantom import phantom
 from latentdrift.errors import CohortError, OptionError
@@ -271,3 +272,39 @@ def test_bases_and_one_sided_cohorts_are_refused(
             config.AuditOptions(adapter=str(study / "run"), **{**asked, "cohort": folder}),
             quiet=True,
         )
+
+
+def test_a_dry_run_counts_and_times_an_audit_and_writes_nothing(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds: all images are encoded once, and their losses measured under two models."""
+    options = config.AuditOptions(
+        adapter=str(study / "run"),
+        cohort=study / "mine",
+        out=study / "planned",
+        draws=32,
+        precision="fp32",
+        device="cpu",
+    )
+    times = iter([0.5, 2.0])  # of encoding an image, of 8 losses of one
+    monkeypatch.setattr("latentdrift.study.audit.audit._seconds", lambda work: next(times))
+    planned = dry_run.run("audit", options)
+    images = MEMBERS + OTHERS
+    assert (planned["images"], planned["training_images"]) == (images, MEMBERS)
+    assert planned["seconds"] == images * (0.5 + 2 * 2.0 * 32 / 8)
+    assert not (study / "planned").exists()
+
+
+def test_a_dry_run_measures_and_refuses_as_the_audit_does(study: Path) -> None:
+    options = config.AuditOptions(
+        adapter=str(study / "run"),
+        cohort=study / "mine",
+        out=study / "planned",
+        precision="fp32",
+        device="cpu",
+    )
+    assert dry_run.run("audit", options)["seconds"] > 0
+    a_base = options.model_copy(update={"adapter": "pocket"})
+    for run in (dry_run.run, service.run):
+        with pytest.raises(OptionError, match="is a base, and was trained on no cohort"):
+            run("audit", a_base)

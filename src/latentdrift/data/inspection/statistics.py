@@ -41,7 +41,7 @@ lower one is background)."""
 
 
 @dataclass(frozen=True)
-class _PixelStatistics:
+class PixelStatistics:
     """Measurements of the pixels of N images, in the order of the table."""
 
     sizes: list[str]
@@ -56,7 +56,7 @@ class _PixelStatistics:
 
 def inspect(cohort: Cohort) -> Inspection:
     """Measure a cohort: counts, ages, visits, intensities and leaks, with warnings in sentences."""
-    pixels = _measure_pixels(cohort)
+    pixels = measure_pixels(cohort, cohort.table)
     missing = cohort.table.isna().sum()
     inspection = Inspection(
         describe=cohort.describe,
@@ -185,14 +185,19 @@ def warnings(inspection: Inspection, split: SplitInfo) -> list[str]:
     return sentences
 
 
-def _measure_pixels(cohort: Cohort) -> _PixelStatistics:
-    """Measure the pixels of all images in one pass."""
+def measure_pixels(cohort: Cohort, table: pd.DataFrame) -> PixelStatistics:
+    """Measure the pixels of images in one pass.
+
+    Args:
+        cohort: The cohort.
+        table: Rows of its table, at least one.
+    """
     sizes = []
     bits = []
     thumbnails = []
     histograms = []
     clipped = []
-    for row in cohort.table.to_dict("records"):
+    for row in table.to_dict("records"):
         stored = cohort.stored(row)
         pixels = cohort.pixels(row)
         sizes.append(f"{stored.shape[0]} x {stored.shape[1]}{' RGB' if stored.ndim == 3 else ''}")
@@ -200,7 +205,7 @@ def _measure_pixels(cohort: Cohort) -> _PixelStatistics:
         thumbnails.append(thumbnail(stored))
         histograms.append(np.histogram(pixels, bins=BINS, range=(-1, 1))[0] / pixels.size)
         clipped.append([np.mean(pixels == -1), np.mean(pixels == 1)])
-    return _PixelStatistics(
+    return PixelStatistics(
         sizes, bits, np.stack(thumbnails), np.stack(histograms), np.array(clipped)
     )
 
@@ -285,7 +290,7 @@ def _spacings(cohort: Cohort) -> dict[str, int]:
     )
 
 
-def _intensity(cohort: Cohort, pixels: _PixelStatistics) -> IntensityStatistics:
+def _intensity(cohort: Cohort, pixels: PixelStatistics) -> IntensityStatistics:
     """Histograms over [-1, 1] as shares of pixels, every image counting the same, and the shares
     at the window's ends."""
     windows = Counter(

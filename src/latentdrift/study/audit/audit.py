@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,11 +153,7 @@ def audit(
         OptionError: A base alone.
         CohortError: No images on one side, or none that can be conditioned as in training.
     """
-    if model.is_base:
-        raise OptionError(
-            f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an "
-            "adapter"
-        )
+    _require_adapter(model, options)
     root = CacheRoot(options.out / "cache")
     moments = latent_cache.latents(model.base, cohort, model.info.side, root)
     conditioning = CohortConditioning.of(model, cohort, moments)
@@ -188,6 +185,68 @@ def audit(
         base=BaseInfo(name=model.base.name, hash=model.base.hash),
         losses=_loss_rows(table, member, adapted_losses, base_losses),
     )
+
+
+def _require_adapter(model: Model, options: AuditOptions) -> None:
+    """Raises OptionError: A base alone."""
+    if model.is_base:
+        raise OptionError(
+            f"{options.adapter} is a base, and was trained on no cohort of yours; give a run or an "
+            "adapter"
+        )
+
+
+@dataclass(frozen=True)
+class AuditCost:
+    """Work of an audit.
+
+    Attributes:
+        images: Images whose losses are measured, under the adapter and under its base.
+        members: Those of the train split.
+        seconds: Time of encoding all images of the cohort and of all losses.
+    """
+
+    images: int
+    members: int
+    seconds: float
+
+
+def audit_cost(model: Model, cohort: Cohort, options: AuditOptions) -> AuditCost:
+    """Estimate an audit: one image is encoded, and a few of its losses are measured.
+
+    Args:
+        model: The adapted model.
+        cohort: Cohort of the adapter.
+        options: Options of the audit.
+
+    Raises:
+        OptionError, CohortError: As `audit` raises.
+    """
+    _require_adapter(model, options)
+    blank = torch.zeros(1, 3, model.info.side, model.info.side)
+    encoding = _seconds(lambda: model.base.moments(blank))
+    mean, std = (np.asarray(part.float().cpu()) for part in model.base.moments(blank))
+    images = len(cohort.rows())
+    moments = latent_cache.Moments(
+        *(np.broadcast_to(part, (images, *part.shape[1:])) for part in (mean, std))
+    )
+    conditioning = CohortConditioning.of(model, cohort, moments)
+    rows = list(conditioning.prompts)
+    member = _members(cohort.rows().loc[rows], cohort)
+    few = options.model_copy(update={"draws": min(AT_A_TIME, options.draws)})
+    one = conditioning.only(rows[:1])
+    measuring = _seconds(lambda: losses(model, moments, one, few, lambda done, total: None))
+    models = 2  # the adapter and its base
+    seconds = images * encoding + models * len(rows) * measuring * options.draws / few.draws
+    return AuditCost(len(rows), int(member.sum()), seconds)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Wall time of the second of two calls; the first one warms up."""
+    work()
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def _members(table: pd.DataFrame, cohort: Cohort) -> np.ndarray:
