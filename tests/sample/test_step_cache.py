@@ -142,6 +142,23 @@ def test_the_network_is_as_before(fails: bool, base: Base) -> None:
     with pytest.raises(KeyboardInterrupt) if fails else nullcontext():
         list(generate(base, Drift(), {0: PROMPTS[0]}, sampling, callback=stop))
     assert np.array_equal(pictures(base, [0])[0], before)
+    assert not any("forward" in vars(layer) for layer in base.network.modules())
+
+
+def test_a_layer_that_others_have_wrapped_stays_wrapped(base: Base) -> None:
+    layer = base.network.mid_block
+    calls: list[int] = []
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        return type(layer).forward(layer, *args, **kwargs)
+
+    layer.forward = wrapped
+    try:
+        pictures(base, [0], step_cache=2)
+        assert len(calls) == 2 and layer.forward is wrapped
+    finally:
+        del layer.forward
 
 
 def test_a_network_without_levels_is_refused() -> None:

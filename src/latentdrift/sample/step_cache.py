@@ -7,20 +7,17 @@ everything, only the first and the last level are computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from diffusers.hooks import HookRegistry, ModelHook
 from torch import Tensor, nn
 
 from latentdrift.errors import OptionError
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.schedule import Denoiser
-
-HOOK = "latentdrift_step_cache"
-"""Name of the hook in diffusers' registry of a module."""
 
 
 def deep_layers(network: nn.Module, name: str) -> list[nn.Module]:
@@ -102,26 +99,22 @@ class StepCache:
         Args:
             layers: From `deep_layers`.
         """
+        replaced = [vars(layer).get("forward") for layer in layers]  # None: that of the class
         for layer in layers:
-            registry = HookRegistry.check_if_exists_or_initialize(layer)
-            registry.register_hook(_KeptOutput(self), HOOK)
+            layer.forward = partial(self._kept_output, layer, layer.forward)
         try:
             yield
         finally:
-            for layer in layers:
-                HookRegistry.check_if_exists_or_initialize(layer).remove_hook(HOOK, recurse=False)
+            for layer, before in zip(layers, replaced, strict=True):
+                del layer.forward
+                if before is not None:
+                    layer.forward = before
 
-
-class _KeptOutput(ModelHook):  # type: ignore[misc]  # diffusers is not typed
-    """Hook of a layer: its output is computed where none is kept."""
-
-    def __init__(self, cache: StepCache) -> None:
-        super().__init__()
-        self.cache = cache
-
-    def new_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """Output of the layer, from the features of the current call."""
-        outputs = self.cache.current.outputs
-        if module not in outputs:
-            outputs[module] = self.fn_ref.original_forward(*args, **kwargs)
-        return outputs[module]
+    def _kept_output(
+        self, layer: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Output of a layer from the features of the current call; computed where none is kept."""
+        outputs = self.current.outputs
+        if layer not in outputs:
+            outputs[layer] = forward(*args, **kwargs)
+        return outputs[layer]
