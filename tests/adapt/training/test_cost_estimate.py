@@ -118,6 +118,7 @@ def test_a_plan_says_the_steps_of_a_budget(
 
     told = plan(loaded(), cohort, budgeted, tmp_path / "run", lambda: 20.0)
     assert (told["steps"], told["seconds"]) == (80, 40.0)
+    assert told["extrapolated_from"] is None
     assert told["epochs"] == round(80 * 2 / told["images"]["train"], 2)
     fitted = within_budget(loaded(), cohort, budgeted, tmp_path / "run", lambda: 20.0)
     assert (fitted.steps, fitted.checkpoint_every, fitted.preview_every) == (80, 20, 40)

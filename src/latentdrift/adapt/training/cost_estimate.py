@@ -265,12 +265,13 @@ def _time(timed: tuple[Durations, Job] | None, todo: Job) -> dict[str, Any]:
         }
     durations, tried = timed
     parts = durations.parts(todo.options)
+    size, asked = ((one.options.batch_size, one.resolution) for one in (tried, todo))
     return {
         "seconds_per_step": round(durations.step, 4),
         "seconds": round(sum(parts.values()), 1),
         "seconds_parts": {name: round(seconds, 1) for name, seconds in parts.items()},
         "extrapolated_from": None
-        if tried is todo
+        if size == asked
         else {"batch_size": tried.options.batch_size, "resolution": tried.resolution},
     }
 
