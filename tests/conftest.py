@@ -47,7 +47,9 @@ def few_candidates() -> Iterator[None]:
     from latentdrift.evaluate.images import registration
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registration, "STAGES", ((0, 12, 1), (1, 8, 1), (1, 4, 3), (2, 2, 2)))
+        few = ((0, 12, 1), (1, 8, 1), (1, 4, 3), (2, 2, 2))
+        stages = tuple(registration.Stage(*stage) for stage in few)
+        patch.setattr(registration, "STAGES", stages)
         yield
 
 

@@ -146,8 +146,8 @@ def _connect(ray: Any, address: str) -> None:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise ResourceError(
-            f"no Ray cluster can be reached at `ray={address}` ({error}); start one with `ray "
-            "start --head` on this machine, and give `auto` or its HOST:PORT"
+            f"no Ray cluster can be reached at `ray={address}` ({error}); start one on this "
+            "machine (see docs/workers.md), and give `auto` or its HOST:PORT"
         ) from error
 
 

@@ -11,6 +11,7 @@ from delta_curves import GRID, fake, names, points, quiet
 
 from latentdrift import config, record, service
 from latentdrift.cli import dry_run, main
+from latentdrift.engines.schedule import Workers
 from latentdrift.errors import OptionError
 from latentdrift.study.drift.delta_selection import choose
 from latentdrift.study.drift.image_statistics import DECIDES, DISTANCES
@@ -27,7 +28,9 @@ def test_a_grid_is_read_in_either_unit_with_zero_and_in_order() -> None:
 
 
 def test_the_search_finds_the_delta_of_a_known_drawing(tmp_path: Path) -> None:
-    found = [reading(point) for point in points(tmp_path, lambda: fake(-0.1)).all(GRID, 1, quiet)]
+    found = [
+        reading(point) for point in points(tmp_path, lambda: fake(-0.1)).all(GRID, Workers(), quiet)
+    ]
     assert choose(found).delta == -0.1 and names(found) == []
     assert [one.value for one in found] == pytest.approx(
         [abs(delta + 0.1) for delta in GRID], abs=0.02
@@ -37,7 +40,7 @@ def test_the_search_finds_the_delta_of_a_known_drawing(tmp_path: Path) -> None:
 def test_a_drawing_that_ignores_delta_is_reported(tmp_path: Path) -> None:
     found = [
         reading(point)
-        for point in points(tmp_path, lambda: fake(0.0, scale=0.0)).all(GRID, 1, quiet)
+        for point in points(tmp_path, lambda: fake(0.0, scale=0.0)).all(GRID, Workers(), quiet)
     ]
     assert names(found) == ["degenerate"] and choose(found).delta == 0
 

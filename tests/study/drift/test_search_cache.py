@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from delta_curves import GRID, fake, points, quiet
 
+from latentdrift.engines.schedule import Workers
 from latentdrift.study.drift.search_cache import Draw, SearchPoint
 
 
@@ -26,24 +27,24 @@ def test_points_are_made_once_and_an_interruption_keeps_them(tmp_path: Path) -> 
         return draw
 
     with pytest.raises(KeyboardInterrupt):
-        points(tmp_path, lambda: counting(3)).all(GRID, 1, quiet)
+        points(tmp_path, lambda: counting(3)).all(GRID, Workers(), quiet)
     assert len(asked) == 3
-    cut = points(tmp_path, lambda: counting(99)).all(GRID[::-1], 1, quiet)
+    cut = points(tmp_path, lambda: counting(99)).all(GRID[::-1], Workers(), quiet)
     assert sorted(asked) == sorted(GRID)  # none twice
-    assert cut == points(tmp_path / "whole", partial(fake, 0.1)).all(GRID, 1, quiet)
-    points(tmp_path, lambda: counting(99), key="other").all(GRID, 1, quiet)
+    assert cut == points(tmp_path / "whole", partial(fake, 0.1)).all(GRID, Workers(), quiet)
+    points(tmp_path, lambda: counting(99), key="other").all(GRID, Workers(), quiet)
     assert len(asked) == 2 * len(GRID)  # other settings, other points
 
 
 def test_a_damaged_point_is_made_again(tmp_path: Path) -> None:
     curve = points(tmp_path, partial(fake, 0.1))
-    whole = curve.all(GRID[:2], 1, quiet)
+    whole = curve.all(GRID[:2], Workers(), quiet)
     file = curve.results.path(f"{GRID[0]:+.6f}")
     content = json.loads(file.read_text())
     assert list(content) == ["settings", "delta", "distances"]
     file.write_text(json.dumps({**content, "distances": {"kid": {"value": None}}}))
     assert curve.read(GRID[0]) is None
-    assert curve.all(GRID[:2], 1, quiet) == whole
+    assert curve.all(GRID[:2], Workers(), quiet) == whole
 
 
 def test_a_point_is_written_as_it_is_read() -> None:
