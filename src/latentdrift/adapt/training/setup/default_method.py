@@ -40,8 +40,8 @@ def choose(base: Base, options: FitOptions, run: Run | None = None) -> MethodCho
     Args:
         base: The base, with weights or without.
         options: Options of `fit`.
-        run: Folder of the run; one that has begun with a default method keeps it. Before version
-            0.1 was finished the default was `lora` for every base. None: a new run.
+        run: Folder of the run. One that began with a default method keeps it, because earlier
+            versions took `lora` for every base. None: a new run.
     """
     if options.method is not None:
         return MethodChoice(options.method)
