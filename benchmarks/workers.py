@@ -1,7 +1,8 @@
 """`--workers 1` against `--workers 2` of `generate`, `edit` and `import`, in the steady part of a
-run.
+run, and of the two parts of `evaluate` that workers share, as a whole.
 
 python benchmarks/workers.py RUN COHORT SCANS FOLDER [--n 40] [--repeats 3] [VERB ...]
+python benchmarks/workers.py RUN COHORT SCANS FOLDER features copies [--images 2000]
 
 RUN: an adapter with an attribute `age`. COHORT: what `edit` edits. SCANS: a folder of DICOM files.
 FOLDER: where the outputs go; they are deleted.
@@ -10,6 +11,10 @@ Each process has one thread. The steady part goes from 20 to 90 % of the items. 
 says little by its clock, so the table also has the time that free cores would take at least:
 processor seconds of the busiest process, or of all processes over the number of cores, if that is
 more.
+
+`features`: vectors of the embedded base of N images. `copies`: the search for the nearest of N
+training images of 200 held-out and 200 other ones. Images of the cohort are repeated. The start of
+workers is part of the cost.
 """
 
 from __future__ import annotations
@@ -24,9 +29,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
+import torch
 
+from latentdrift.config import EvaluateOptions
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.evaluate.features.feature_cache import keep
+from latentdrift.evaluate.images.image_sets import EvaluationImages, from_cohort
+from latentdrift.evaluate.privacy.copy_detection import Ruler
+from latentdrift.jobs.evaluation_job import cache_of, fill_cache, open_spaces, search_workers
+from latentdrift.model.base import Base
+
+QUERIES = 200
 CORES = 2
 BEGIN = 0.2
 END = 0.9
@@ -174,9 +191,86 @@ def steady(samples: Sequence[Sample], items: int, main: int) -> Steady:
     )
 
 
-def _others(resident: dict[int, int], main: int) -> list[int]:
-    """Bytes of the workers."""
-    return [size for pid, size in resident.items() if pid != main]
+@dataclass(frozen=True)
+class Spent:
+    """Cost of a part of `evaluate`."""
+
+    seconds: float
+    """By the clock."""
+    main: float
+    """Processor seconds of this process."""
+    workers: float
+    """Processor seconds of its workers."""
+
+
+def spent(part: Callable[[argparse.Namespace, int], np.ndarray], *given: Any) -> Any:
+    """Cost of a part, and its result."""
+    before = os.times()
+    result = part(*given)
+    after = os.times()
+    main = after.user + after.system - before.user - before.system
+    children = after.children_user + after.children_system
+    children -= before.children_user + before.children_system
+    return Spent(after.elapsed - before.elapsed, main, children), result
+
+
+def repeated(folder: str, split: str, n: int) -> EvaluationImages:
+    """N images of a split of a cohort, again from its start where it has fewer."""
+    some = from_cohort(Cohort.load(folder), split, 128)
+    return some.take(np.arange(n) % len(some))
+
+
+def options_of(asked: argparse.Namespace, workers: int) -> EvaluateOptions:
+    """Options of an evaluation into an empty folder."""
+    out = Path(asked.folder) / f"evaluate-{workers}"
+    shutil.rmtree(out, ignore_errors=True)
+    cohort = Path(asked.cohort)
+    return EvaluateOptions(real=cohort, synthetic=cohort, out=out, workers=workers)
+
+
+def features(asked: argparse.Namespace, workers: int) -> np.ndarray:
+    """Features of images by the embedded base."""
+    options = options_of(asked, workers)
+    encoder = Base.load("pocket", device="cpu", precision="fp32")
+    spaces = keep(open_spaces(options, None, encoder), cache_of(options))
+    images = repeated(asked.cohort, "train", asked.images)
+    fill_cache(options, spaces, [images], None, encoder, quiet=True)
+    return np.array(spaces["pocket"](images.images))
+
+
+def copies(asked: argparse.Namespace, workers: int) -> np.ndarray:
+    """Similarity of images to their nearest training image."""
+    train = repeated(asked.cohort, "train", asked.images)
+    queries = repeated(asked.cohort, "test", QUERIES)
+    with search_workers(options_of(asked, workers)) as shared:
+        ruler = Ruler.of(train, queries, shared)
+        others = repeated(asked.cohort, "validation", QUERIES)
+        return np.stack([ruler.nearest(others.images).value, ruler.held_out.value])
+
+
+PARTS = {"features": features, "copies": copies}
+
+
+def report_part(name: str, asked: argparse.Namespace) -> None:
+    """Print the rows of a part of `evaluate`; runs with one and two workers take turns."""
+    torch.set_num_threads(1)
+    PARTS[name](argparse.Namespace(**vars(asked) | {"images": 64}), 1)  # warms up
+    costs: dict[int, list[Spent]] = {1: [], 2: []}
+    results = []
+    for _ in range(asked.repeats):
+        for workers, runs in costs.items():
+            cost, result = spent(PARTS[name], asked, workers)
+            runs.append(cost)
+            results.append(result)
+    same = all(np.array_equal(results[0], other) for other in results)
+    load = f"load {os.getloadavg()[0]:.1f}"
+    for workers, runs in costs.items():
+        clock, own, others = (
+            statistics.median(getattr(run, part) for run in runs)
+            for part in ("seconds", "main", "workers")
+        )
+        cells = f"{clock:.1f} s | {own:.1f} s main + {others:.1f} s workers"
+        print(f"| {name} | {workers} | {cells} | {load} | equal: {same} |", flush=True)  # noqa: T201
 
 
 def main() -> None:
@@ -186,7 +280,14 @@ def main() -> None:
     parser.add_argument("verbs", nargs="*", default=list(VERBS))
     parser.add_argument("--n", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=int, default=2000)
     asked = parser.parse_args()
+    for name in PARTS:
+        if name in asked.verbs:
+            report_part(name, asked)
+    asked.verbs = [name for name in asked.verbs if name not in PARTS]
+    if not asked.verbs:
+        return
     print("| verb | workers | s/item | processor s/item | main | at least s/item | faster | MB |")  # noqa: T201
     print("|---|---|---|---|---|---|---|---|")  # noqa: T201
     for name in asked.verbs:

@@ -296,3 +296,15 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with storage.written(path) as aside:
         Pillow.new("L", (4, 4)).save(aside)
     assert Pillow.open(path).size == (4, 4) and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_scratch_folder_is_empty_and_private_and_goes(tmp_path: Path) -> None:
+    path = tmp_path / "out" / ".scratch"
+    path.mkdir(parents=True)
+    (path / "of a killed process").touch()
+    with pytest.raises(KilledError), storage.scratch_folder(path) as folder:
+        assert folder == path and not list(path.iterdir())
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        (path / "a").touch()
+        raise KilledError
+    assert not path.exists()

@@ -170,7 +170,7 @@ def _check_evaluation(options: config.EvaluateOptions) -> None:
 
 REPORT_FILES = ("report.json", "report.html", record.NAME, "cache")
 """Content of a folder that `evaluate` made."""
-NOT_COMPARED = ("out", "cache", "device")
+NOT_COMPARED = ("out", "cache", "device", *record.WORKERS)
 """Options of `evaluate` that may differ from those of the report in its folder."""
 
 

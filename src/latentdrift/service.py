@@ -28,12 +28,9 @@ from latentdrift.verbs import find, load, name_of
 if TYPE_CHECKING:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.edit.io.edit_run import EditRun
-    from latentdrift.evaluate.features.feature_cache import CachedSpace
-    from latentdrift.evaluate.images.image_sets import EvaluationImages
     from latentdrift.evaluate.privacy.copy_filter import Verdict
     from latentdrift.evaluate.reader_study.reader_study import Item
     from latentdrift.model.adapter_info import AdapterInfo
-    from latentdrift.model.base import Base
     from latentdrift.model.model import Model
     from latentdrift.sample.synthetic_cohort import Request
     from latentdrift.study.fit_critics import FitCritics
@@ -467,10 +464,12 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.evaluate.evaluations.evaluation import Inputs, Request
     from latentdrift.evaluate.evaluations.evaluations import check
+    from latentdrift.evaluate.features import feature_cache
     from latentdrift.evaluate.images import image_sets, subgroups
     from latentdrift.evaluate.images.recorded_edits import read_edits
     from latentdrift.evaluate.privacy.copy_detection import gate_advice
     from latentdrift.evaluate.report import report
+    from latentdrift.jobs.evaluation_job import cache_of, fill_cache, open_spaces, search_workers
     from latentdrift.model.base import Base
     from latentdrift.resampling import Resampling
 
@@ -489,8 +488,10 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     edits = read_edits(options.edits) if options.edits else []
 
     encoder = Base.load("pocket", device=options.device, precision="fp32")
-    spaces = _feature_spaces(options, train, encoder)
-    with bar("classifiers", quiet=quiet) as progress:
+    spaces = feature_cache.keep(open_spaces(options, train, encoder), cache_of(options))
+    sets = [real, *synthetic.values(), *([train] if train else [])]
+    fill_cache(options, spaces, sets, train, encoder, quiet=quiet)
+    with search_workers(options) as workers, bar("classifiers", quiet=quiet) as progress:
         inputs = Inputs(
             real=real,
             synthetic=synthetic["synthetic"],
@@ -502,6 +503,7 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
             request=request,
             device=str(encoder.device),
             progress=progress,
+            workers=workers,
         )
         further = {name: images for name, images in synthetic.items() if name != "synthetic"}
         results = report.evaluate_sets(inputs, further, check_warnings)
@@ -509,41 +511,12 @@ def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:
     images = {"real": real, **synthetic} | ({"train": train} if train else {})
     page = report.write_report(options.out, results, images, edits)
     if options.adapter is not None:
-        origin_of_scores = {
-            "cohort": cohort.fingerprint,
-            "split": options.split,
-            "version": record.versions()["latentdrift"],
-        }
-        all_scores = {**report.scores_of(results), **origin_of_scores}
-        scores.write_scores(options.adapter, all_scores)
+        facts = {"cohort": cohort.fingerprint, "split": options.split}
+        facts |= {"version": record.versions()["latentdrift"]}
+        scores.write_scores(options.adapter, report.scores_of(results) | facts)
     record.write(options.out, "evaluate", options, inputs={"real": cohort.fingerprint}, results={})
     values = {name: metric.value for name, metric in results.metrics.items()}
     return {**values, "report": str(page)}
-
-
-def _feature_spaces(
-    options: config.EvaluateOptions, train: EvaluationImages | None, encoder: Base
-) -> Mapping[str, CachedSpace]:
-    """The feature spaces of `features`, with their vectors cached.
-
-    Args:
-        options: Options of `evaluate`.
-        train: Training images, from which the space `ssl` learns; None without a train split.
-        encoder: The base whose encoder is the space `pocket`.
-    """
-    from latentdrift.evaluate.features import feature_cache
-    from latentdrift.evaluate.features.features import Learned, load_features
-
-    cache = options.cache or options.out / "cache"
-    spaces = load_features(
-        options.features,
-        learned=Learned(train, cache, options.seed) if train else None,
-        pocket=encoder.features,
-        pocket_maps=encoder.feature_maps,
-        resolution=encoder.resolution,
-        device=str(encoder.device),
-    )
-    return feature_cache.keep(spaces, cache)
 
 
 def reader_make(options: config.ReaderMakeOptions, quiet: bool = False) -> Result:

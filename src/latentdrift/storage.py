@@ -151,6 +151,27 @@ def folder_written(
         raise
 
 
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Make an empty folder that only the owner can read, and remove it at the end.
+
+    One process at a time may use a path. What a killed process left there is removed first.
+
+    Args:
+        path: The folder. Its parent is made.
+
+    Yields:
+        The folder.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def publish_folder(staged: Path, path: Path, *, replace: bool = False) -> None:
     """Give a finished folder its name: the one step by which it appears.
 

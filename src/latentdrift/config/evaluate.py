@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latentdrift.config.base import Count, Options, Split
+from latentdrift.config.base import Count, Options, Split, WorkerOptions
 
 
-class EvaluateOptions(Options):
+class EvaluateOptions(WorkerOptions):
     """Evaluate synthetic images against real ones: fidelity, coverage, copies. Each number has a
     confidence interval and a baseline of real against real."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
@@ -59,7 +59,7 @@ def run_items(
     workers: Workers,
     *,
     in_order: bool = False,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Run a task on each item, and yield the results.
 
     Items are drawn as they are needed. Where a worker dies, another one runs its item. When the

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 
+from latentdrift.errors import ResourceError
 from latentdrift.evaluate.images import disk_array
 from latentdrift.evaluate.images.disk_array import Spool, blocks, mean
 
@@ -36,3 +39,24 @@ def test_the_mean_is_that_of_all_rows_of_all_spools():
     other.add(rows[20:])
     for size in (1, 6, 100):
         assert torch.allclose(mean([one, other], size), rows.mean(0, keepdim=True), atol=1e-7)
+
+
+def test_another_process_reads_the_rows_of_a_spool_in_a_folder(tmp_path):
+    rows = torch.randn(9, 4)
+    kept = Spool((4,), tmp_path)
+    kept.add(rows)
+    there = pickle.loads(pickle.dumps(kept))
+    assert len(there) == 9 and torch.equal(there[:], rows)
+    assert torch.equal(there[torch.tensor([7, 2])], rows[[7, 2]])
+    sent = pickle.dumps(kept)
+    del there
+    assert torch.equal(kept[:], rows)
+    del kept
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ResourceError, match="share the folder `out` among all machines"):
+        pickle.loads(sent)
+
+
+def test_a_spool_without_a_folder_does_not_travel():
+    with pytest.raises(TypeError, match="its own process's"):
+        pickle.dumps(Spool((4,)))

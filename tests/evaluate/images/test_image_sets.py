@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import tiny_cohort
 
+from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import InputError
 from latentdrift.evaluate.features.features import BATCH
 from latentdrift.evaluate.images import image_sets
@@ -37,3 +41,16 @@ def test_sets_have_names_of_their_own(tmp_path):
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / folder / "x.png")
     found = image_sets.named([tmp_path / name for name in ("a", "a", "b", "other/a", "train")], 8)
     assert list(found) == ["synthetic", "a", "b", "a-3", "train-4"]
+
+
+def test_pictures_travel_with_the_files_that_they_are_read_from(tmp_path):
+    """A part of a set holds its own files only, and reads the same in another process."""
+    cohort = Cohort.load(tiny_cohort(tmp_path / "cohort", 40))
+    ours = image_sets.from_cohort(cohort, None, 16).images
+    theirs = image_sets.from_folder(tmp_path / "cohort" / "images", 16).images
+    squares = (np.moveaxis(cohort.batch(cohort.rows(), 16), 1, -1) + 1) / 2
+    np.testing.assert_array_equal(ours[:], squares.clip(0, 1))
+    for pictures in (ours, theirs):
+        part = pickle.dumps(pictures.take(np.array([7, 3])))
+        assert len(part) < len(pickle.dumps(pictures)) / 4
+        np.testing.assert_array_equal(pickle.loads(part)[:], pictures[[7, 3]])

@@ -9,7 +9,7 @@ import pytest
 
 from latentdrift.errors import InputError
 from latentdrift.evaluate.features.features import BATCH
-from latentdrift.evaluate.images.lazy_images import Pictures
+from latentdrift.evaluate.images.lazy_images import Pictures, batches
 
 N = 2 * BATCH + 3
 
@@ -43,3 +43,10 @@ def test_pictures_that_are_read_at_one_time_keep_their_order(values, monkeypatch
     values[[3, 6]] = np.nan
     with pytest.raises(InputError, match="p3 holds values"):
         slow[:8]
+
+
+def test_batches_are_all_images_in_their_order(pictures, values, read):
+    parts = list(batches(pictures, BATCH))
+    assert not read and [len(part) for part in parts] == [BATCH, BATCH, 3]
+    np.testing.assert_array_equal(np.concatenate([part[:] for part in parts]), values)
+    np.testing.assert_array_equal(np.concatenate(list(batches(values, 5))), values)

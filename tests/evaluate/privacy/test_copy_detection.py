@@ -97,9 +97,9 @@ def held_out_images_are_searched_once():
     measure = Ruler.of
     measured = measure(TRAIN_IMAGES, HELD_OUT)
 
-    def of(train, real):
+    def of(train, real, workers):
         is_known = train is TRAIN_IMAGES and real is HELD_OUT
-        return measured if is_known else measure(train, real)
+        return measured if is_known else measure(train, real, workers)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ruler, "of", of)

@@ -202,21 +202,7 @@ class Cohort:
         Raises:
             CohortError: It cannot be read, or lies outside of the cohort.
         """
-        from PIL import Image
-
-        path = member(self.folder, str(row["file_name"]))
-        try:
-            with Image.open(path) as picture:
-                if picture.mode not in ("L", "RGB", "I;16"):
-                    raise CohortError(
-                        f"{path} is a picture of mode {picture.mode}; a cohort holds 8- or 16-bit "
-                        "grey, or 8-bit RGB"
-                    )
-                return np.asarray(picture)
-        except (OSError, SyntaxError) as error:
-            raise CohortError(
-                f"{path} cannot be read ({error}); import the cohort again"
-            ) from error
+        return _read_stored(self.folder, row)
 
     def pixels(self, row: ImageRow) -> np.ndarray:
         """Read the image of a row as float32 [H, W] or [H, W, 3] in [-1, 1].
@@ -227,8 +213,7 @@ class Cohort:
         Raises:
             CohortError: As `stored`.
         """
-        values = self.stored(row)
-        return values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
+        return _read_pixels(self.folder, row)
 
     def batch(self, rows: pd.DataFrame, resolution: int) -> np.ndarray:
         """Read images as the model takes them: float32 [N, 3, R, R] in [-1, 1].
@@ -245,9 +230,7 @@ class Cohort:
         """
         out = np.empty((len(rows), 3, resolution, resolution), dtype=np.float32)
         for position, row in enumerate(rows.to_dict("records")):
-            pixels = self.pixels(row)
-            fitted = self.fit(row, pixels, resolution).apply(pixels, fill=background(pixels))
-            out[position] = fitted if fitted.ndim == 2 else np.moveaxis(fitted, -1, 0)
+            out[position] = read_square(self.folder, row, resolution)
         return out
 
     @staticmethod
@@ -268,6 +251,48 @@ class Cohort:
             resolution,
             aspect=aspect if np.isfinite(aspect) and aspect > 0 else 1.0,
         )
+
+
+def read_square(folder: Path, row: ImageRow, resolution: int) -> np.ndarray:
+    """Read one image of a cohort as the model takes it; see `Cohort.batch`.
+
+    Args:
+        folder: Folder of the cohort.
+        row: Row of the table; `file_name`, `row_mm` and `col_mm` are used.
+        resolution: R, pixels on a side.
+
+    Returns:
+        float32 [3, R, R] in [-1, 1].
+
+    Raises:
+        CohortError: As `Cohort.stored`.
+    """
+    pixels = _read_pixels(folder, row)
+    fitted = Cohort.fit(row, pixels, resolution).apply(pixels, fill=background(pixels))
+    out = np.empty((3, resolution, resolution), dtype=np.float32)
+    out[:] = fitted if fitted.ndim == 2 else np.moveaxis(fitted, -1, 0)
+    return out
+
+
+def _read_pixels(folder: Path, row: ImageRow) -> np.ndarray:
+    """Read the image of a row; see `Cohort.pixels`."""
+    values = _read_stored(folder, row)
+    return values.astype(np.float32) * np.float32(2 / np.iinfo(values.dtype).max) - 1
+
+
+def _read_stored(folder: Path, row: ImageRow) -> np.ndarray:
+    """Read the PNG of a row; see `Cohort.stored`."""
+    path = member(folder, str(row["file_name"]))
+    try:
+        with Pillow.open(path) as picture:
+            if picture.mode not in ("L", "RGB", "I;16"):
+                raise CohortError(
+                    f"{path} is a picture of mode {picture.mode}; a cohort holds 8- or 16-bit "
+                    "grey, or 8-bit RGB"
+                )
+            return np.asarray(picture)
+    except (OSError, SyntaxError) as error:
+        raise CohortError(f"{path} cannot be read ({error}); import the cohort again") from error
 
 
 def background(pixels: np.ndarray) -> float:

@@ -71,7 +71,7 @@ def compute(inputs: Inputs) -> CopiesResult:
         threshold=search.thresholds.threshold,
         held_out=search.held_out,
         pairs=search.pairs,
-        planted=planted(inputs.train, search.thresholds, inputs.seed),
+        planted=planted(inputs.train, search.thresholds, inputs.seed, inputs.workers),
     )
     return CopiesResult(metrics=metrics, copies=copies)
 

@@ -45,7 +45,9 @@ def compute(inputs: Inputs) -> DuplicatesResult:
         ]
     if min(len(inputs.real), len(inputs.synthetic)) < 2:
         return DuplicatesResult(warnings=warnings)
-    metric, duplicates = find_duplicates(inputs.searched_real, inputs.searched_synthetic)
+    metric, duplicates = find_duplicates(
+        inputs.searched_real, inputs.searched_synthetic, inputs.workers
+    )
     return DuplicatesResult(
         metrics={"duplicates": metric}, warnings=warnings, duplicates=duplicates
     )

@@ -20,6 +20,7 @@ from latentdrift.evaluate.downstream.tstr import seconds_per_step
 from latentdrift.evaluate.features.classifier import Network, load_network
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.recorded_edits import RecordedEdit
+from latentdrift.evaluate.images.search_workers import THIS_PROCESS, SearchWorkers
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.metrics.image_similarity import Similarity
 from latentdrift.evaluate.privacy.copy_detection import Copies, find_copies
@@ -178,6 +179,7 @@ class Inputs:
         request: Options and cohort; None: no networks are trained.
         device: Where networks run.
         progress: Called with the number of networks trained so far and in total.
+        workers: Workers that share the search for copies.
     """
 
     real: EvaluationImages
@@ -191,6 +193,7 @@ class Inputs:
     request: Request | None = None
     device: str = "cpu"
     progress: Progress = lambda done, total: None
+    workers: SearchWorkers = THIS_PROCESS
 
     @property
     def seed(self) -> int:
@@ -227,7 +230,9 @@ class Inputs:
         """Nearest training images of both sets; None without training images."""
         if self.train is None:
             return None
-        return find_copies(self.searched_real, self.searched_synthetic, self.train, self.resampling)
+        return find_copies(
+            self.searched_real, self.searched_synthetic, self.train, self.resampling, self.workers
+        )
 
     @cached_property
     def similarities(self) -> Mapping[str, Similarity]:

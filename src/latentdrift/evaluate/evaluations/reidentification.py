@@ -28,6 +28,7 @@ def compute(inputs: Inputs) -> ReidentificationResult | None:
         inputs.copies,
         spaces,
         resampling=inputs.resampling,
+        workers=inputs.workers,
     )
     return ReidentificationResult(metrics=metrics)
 

@@ -7,7 +7,7 @@ pictures, in order. Features of patients' pictures are patients' data, and so is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,26 @@ class CachedSpace:
     def __call__(self, images: np.ndarray | Pictures) -> np.ndarray:
         """Features float32 [N, D], mapped from the disk; written batch by batch if they are not
         there, whole or not at all."""
-        name = f"{features_key(self.space, images)}.npy"
-        path = Cache(self.folder).entry(name, lambda aside: _write(aside, self.space, images))
+        path = self.keep(images, self.space.batches(images))
         result: np.ndarray = np.load(path, mmap_mode="r")
         return result
+
+    def path(self, images: np.ndarray | Pictures) -> Path:
+        """Path of the features of images, which need not be there yet."""
+        return self.folder / f"{features_key(self.space, images)}.npy"
+
+    def keep(self, images: np.ndarray | Pictures, parts: Iterable[np.ndarray]) -> Path:
+        """Write the features of images, whole or not at all, unless they are there.
+
+        Args:
+            images: N images.
+            parts: Their features, a batch float32 [B, D] at a time; drawn only when needed.
+
+        Returns:
+            Path of the features.
+        """
+        name = self.path(images).name
+        return Cache(self.folder).entry(name, lambda aside: _write(aside, len(images), parts))
 
 
 def keep(spaces: Mapping[str, Space], folder: Path) -> dict[str, CachedSpace]:
@@ -65,16 +81,13 @@ def features_key(space: Space, images: np.ndarray | Pictures) -> str:
     return key(space.fingerprint, pixels)
 
 
-def _write(path: Path, space: Space, images: np.ndarray | Pictures) -> None:
+def _write(path: Path, n: int, parts: Iterable[np.ndarray]) -> None:
+    """Write features [n, D] that come in parts."""
     written = 0
     with path.open("wb") as file:
-        for part in space.batches(images):
+        for part in parts:
             if not written:  # only now is the dimension known
-                header = {
-                    "descr": "<f4",
-                    "fortran_order": False,
-                    "shape": (len(images), part.shape[1]),
-                }
+                header = {"descr": "<f4", "fortran_order": False, "shape": (n, part.shape[1])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(np.ascontiguousarray(part, dtype="<f4").tobytes())
             written += len(part)

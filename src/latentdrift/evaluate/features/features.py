@@ -67,36 +67,53 @@ class Space:
         Raises:
             InputError: Images of another shape, or features that are not finite.
         """
-        import torch
-
         if images.ndim != 4 or images.shape[-1] != 3:
             raise InputError(
                 "features are computed from pictures [N, H, W, 3]; these have the shape "
                 f"{list(images.shape)}"
             )
         for start in range(0, len(images), BATCH):
-            with torch.inference_mode():
-                part = (
-                    self.encode(np.asarray(images[start : start + BATCH], dtype=np.float32))
-                    .float()
-                    .cpu()
-                    .numpy()
-                )
-            if not np.isfinite(part).all():
-                bad = start + int(np.flatnonzero(~np.isfinite(part).all(1))[0])
-                raise InputError(
-                    f"the {self.name} features of picture {bad} are not finite numbers; look at "
-                    "that picture"
-                )
-            yield part
+            yield self.of_batch(images[start : start + BATCH], start)
+
+    def of_batch(self, images: np.ndarray, first: int) -> np.ndarray:
+        """Compute the features of one batch.
+
+        Args:
+            images: [B, H, W, 3] in [0, 1].
+            first: Position of the batch's first image in its set, for errors.
+
+        Returns:
+            float32 [B, D].
+
+        Raises:
+            InputError: Features that are not finite.
+        """
+        import torch
+
+        with torch.inference_mode():
+            part: np.ndarray = (
+                self.encode(np.asarray(images, dtype=np.float32)).float().cpu().numpy()
+            )
+        if not np.isfinite(part).all():
+            bad = first + int(np.flatnonzero(~np.isfinite(part).all(1))[0])
+            raise InputError(
+                f"the {self.name} features of picture {bad} are not finite numbers; look at "
+                "that picture"
+            )
+        return part
+
+    @cached_property
+    def test_features(self) -> np.ndarray:
+        """Features of two test images, float64 [2, D]."""
+        tests = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
+        tests[1] = np.linspace(0, 1, 96, dtype=np.float32)[:, None, None]
+        return self(tests)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the protocol and of the features of two test images, which identifies the
         space."""
-        tests = np.random.default_rng(0).random((2, 96, 96, 3), dtype=np.float32)
-        tests[1] = np.linspace(0, 1, 96, dtype=np.float32)[:, None, None]
-        return hashlib.sha256(self.protocol.encode() + self(tests).tobytes()).hexdigest()
+        return hashlib.sha256(self.protocol.encode() + self.test_features.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

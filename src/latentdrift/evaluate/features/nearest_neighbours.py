@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from latentdrift.evaluate.images.disk_array import Pairs, blocks
@@ -88,7 +90,19 @@ def same(a: np.ndarray, b: np.ndarray) -> Pairs:
     Returns:
         Function of a slice of a and a slice of b -> bool [n, m].
     """
-    return lambda rows, columns: a[rows, None] == b[None, columns]
+    return _EqualLabels(a, b)
+
+
+@dataclass(frozen=True, eq=False)
+class _EqualLabels:
+    """Pairs of equal labels; see `same`. It travels to workers."""
+
+    a: np.ndarray
+    b: np.ndarray
+
+    def __call__(self, rows: slice, columns: slice) -> np.ndarray:
+        result: np.ndarray = self.a[rows, None] == self.b[None, columns]
+        return result
 
 
 def nearness(

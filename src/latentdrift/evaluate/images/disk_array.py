@@ -3,14 +3,18 @@ in a temporary file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from tempfile import SpooledTemporaryFile
-from typing import IO
+from pathlib import Path
+from tempfile import NamedTemporaryFile, SpooledTemporaryFile
+from typing import IO, Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from latentdrift.errors import ResourceError
 
 IN_MEMORY = 2**26  # bytes, beyond which a spool lies on disk
 
@@ -28,16 +32,48 @@ def blocks(n: int, size: int) -> Iterator[slice]:
 class Spool:
     """float32 [N, *shape], to which rows are added, and which a slice or a tensor of places reads.
 
-    The file has no name where the system allows that, and is gone with the spool: what it holds may
-    be of patients.
+    The file is gone with the spool: what it holds may be of patients. Without a `folder` it has no
+    name where the system allows that. With one it has a name, and a spool that travels to another
+    process reads it there.
+
+    Attributes:
+        shape: Shape of a row.
+        folder: Folder of the file, which other processes can read; None: only this process reads.
     """
 
     shape: tuple[int, ...]
-    n: int = 0
-    file: IO[bytes] = field(default_factory=lambda: SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115
+    folder: Path | None = None
+    n: int = field(default=0, init=False)
+    file: IO[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.folder is None:
+            self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+        else:
+            self.file = NamedTemporaryFile(dir=self.folder)  # noqa: SIM115
 
     def __len__(self) -> int:
         return self.n
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Place and shape of the rows, for a process that reads them."""
+        if self.folder is None:
+            raise TypeError("a spool without a folder is its own process's")
+        self.file.flush()
+        os.fsync(self.file.fileno())  # other machines see the rows, too
+        path = Path(self.file.name)
+        return {"shape": self.shape, "folder": self.folder, "n": self.n, "path": path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        path = state.pop("path")
+        self.__dict__.update(state)
+        try:
+            self.file = path.open("rb")
+        except OSError as error:
+            raise ResourceError(
+                f"a worker cannot read {path} ({error.strerror or error}); share the folder `out` "
+                "among all machines under the same path"
+            ) from error
 
     def add(self, rows: Tensor) -> None:
         """Append rows [n, *shape]."""

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
 
-from latentdrift.evaluate.images.disk_array import Spool, blocks
-from latentdrift.evaluate.images.lazy_images import Pictures
+from latentdrift.evaluate.images.disk_array import Spool
+from latentdrift.evaluate.images.lazy_images import Pictures, batches
+from latentdrift.evaluate.images.search_workers import THIS_PROCESS, SearchWorkers
 
 # Pixels on a side of the copies of an image, coarse to fine.
 SIDES = (32, 64, 128)
@@ -34,6 +35,9 @@ FLOOR = 1.0
 
 # Grain explains at most this share of an image's structure.
 GRAIN = 0.5
+
+# Images below which this process computes their structure: workers need seconds to start.
+MIN_SHARED = 1024
 
 # Images at a time, whose arrays fit into a processor's cache.
 BLOCK = 32
@@ -55,19 +59,26 @@ class Structure:
         return len(self.grain)
 
 
-def structure(*pictures: np.ndarray | Pictures) -> Structure:
+def structure(*pictures: np.ndarray | Pictures, workers: SearchWorkers = THIS_PROCESS) -> Structure:
     """Fine structure of images, without brightness and contrast.
 
     Args:
         pictures: Sets of images [N, H, W, 3] in [0, 1], which are joined in this order.
+        workers: Workers that share the images.
     """
-    sides = [Spool((1, side, side)) for side in SIDES]
-    grain = Spool((len(SIDES),))
-    for images in pictures:
-        for block in blocks(len(images), BLOCK):
-            for spool, values in zip((*sides, grain), structure_of(images[block]), strict=True):
-                spool.add(values)
+    sides = [Spool((1, side, side), workers.folder) for side in SIDES]
+    grain = Spool((len(SIDES),), workers.folder)
+    items = (part for images in pictures for part in batches(images, BLOCK))
+    is_large = sum(map(len, pictures)) >= MIN_SHARED
+    for values in workers.run(_structure_arrays, None, items, is_large=is_large):
+        for spool, rows in zip((*sides, grain), values, strict=True):
+            spool.add(torch.from_numpy(rows))
     return Structure(sides, grain)
+
+
+def _structure_arrays(state: None, images: np.ndarray | Pictures) -> tuple[np.ndarray, ...]:
+    """Fine structure of a block as arrays, which travel faster than tensors."""
+    return tuple(values.numpy() for values in structure_of(images[:]))
 
 
 def structure_of(images: np.ndarray) -> tuple[Tensor, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from latentdrift.data.cohort.cohort import Cohort, background
+from latentdrift.attributes.specification import Cell
+from latentdrift.data.cohort.cohort import Cohort, background, read_square
 from latentdrift.data.images import image_readers
 from latentdrift.data.images.intensity import to_unit
 from latentdrift.data.images.letterbox import Fit
@@ -20,6 +22,8 @@ from latentdrift.evaluate.images.lazy_images import Pictures, fit
 from latentdrift.record import sha256
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".gz")
+READ_COLUMNS = ("file_name", "row_mm", "col_mm")
+"""Columns of a cohort's table by which a picture is read."""
 
 
 def is_cohort(folder: Path) -> bool:
@@ -72,20 +76,29 @@ def from_rows(cohort: Cohort, rows: pd.DataFrame, size: int) -> EvaluationImages
         rows: Rows of its table, at least one.
         size: Pixels on a side.
     """
-
-    def read(place: int) -> np.ndarray:
-        result: np.ndarray = np.moveaxis(
-            (cohort.batch(rows.iloc[[place]], size)[0] + 1) / 2, 0, -1
-        ).clip(0, 1)
-        return result
-
     keys = [
         f"{row['sha256']} {row['row_mm']} {row['col_mm']} {size}" for row in rows.to_dict("records")
     ]
     patients = list(rows["patient"]) if rows["patient"].notna().all() else None
     names = [Path(name).stem for name in rows["file_name"]]
     attributes = rows[list(cohort.attributes)].reset_index(drop=True)
-    return EvaluationImages(Pictures(read, (size, size), keys, names), patients, names, attributes)
+    sources = list(zip(*(rows[name] for name in READ_COLUMNS), strict=True))
+    read = partial(_read_row, cohort.folder, size)
+    pictures = Pictures(read, (size, size), keys, names, sources)
+    return EvaluationImages(pictures, patients, names, attributes)
+
+
+def _read_row(folder: Path, size: int, cells: Sequence[Cell]) -> np.ndarray:
+    """One picture of a cohort, [size, size, 3] in [0, 1].
+
+    Args:
+        folder: Folder of the cohort.
+        size: Pixels on a side.
+        cells: Values of READ_COLUMNS.
+    """
+    pixels = read_square(folder, dict(zip(READ_COLUMNS, cells, strict=True)), size)
+    result: np.ndarray = np.moveaxis((pixels + 1) / 2, 0, -1).clip(0, 1)
+    return result
 
 
 def from_folder(folder: Path, size: int) -> EvaluationImages:
@@ -115,12 +128,18 @@ def from_folder(folder: Path, size: int) -> EvaluationImages:
     names = [str(path.relative_to(folder)) for path, _ in places]
     contents = {path: sha256(path) for path in files}
     keys = [f"{contents[path]} {number} {size}" for path, number in places]
-    pictures = Pictures(lambda place: _unit(*places[place], size), (size, size), keys, names)
+    pictures = Pictures(partial(_read_file, size), (size, size), keys, names, places)
     return EvaluationImages(pictures, None, names, pd.DataFrame(index=range(len(names))))
 
 
-def _unit(path: Path, number: int, size: int) -> np.ndarray:
-    """One picture of a file, [size, size, 3] in [0, 1]."""
+def _read_file(size: int, place: tuple[Path, int]) -> np.ndarray:
+    """One picture of a file, [size, size, 3] in [0, 1].
+
+    Args:
+        size: Pixels on a side.
+        place: The file, and the number of the picture in it.
+    """
+    path, number = place
     image = image_readers.read(path)[number]
     unit = to_unit(image.pixels, image.range)
     fitted = (Fit(unit.shape[0], unit.shape[1], size).apply(unit, fill=background(unit)) + 1) / 2

@@ -22,18 +22,24 @@ class Pictures:
     `np.asarray` reads them all.
 
     Attributes:
-        read: Place of a picture -> [H, W, 3].
+        read: Source of a picture -> [H, W, 3].
         size: (H, W).
         keys: Key of each picture, from its contents and size.
         names: Name of each picture.
+        sources: Values from which `read` reads the pictures; default: their places.
     """
 
-    read: Callable[[int], np.ndarray]
+    read: Callable[[Any], np.ndarray]
     size: tuple[int, int]
     keys: Sequence[str]
     names: Sequence[str]
+    sources: Sequence[Any] = ()
 
     ndim = 4
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            object.__setattr__(self, "sources", range(len(self.keys)))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -63,16 +69,32 @@ class Pictures:
 
     def take(self, places: np.ndarray) -> Pictures:
         """Select pictures by their positions [n]; none is read."""
-        keys, names = ([values[place] for place in places] for values in (self.keys, self.names))
-        return Pictures(lambda place: self.read(int(places[place])), self.size, keys, names)
+        keys, names, sources = (
+            [values[place] for place in places] for values in (self.keys, self.names, self.sources)
+        )
+        return Pictures(self.read, self.size, keys, names, sources)
 
     def _one(self, place: int) -> np.ndarray:
-        image = self.read(place)
+        image = self.read(self.sources[place])
         if not fit(image):
             raise InputError(
                 f"{self.names[place]} holds values outside [0, 1] or that are not numbers; scale it"
             )
         return image
+
+
+def batches(images: np.ndarray | Pictures, size: int) -> Iterator[np.ndarray | Pictures]:
+    """Parts of `size` images, the last one perhaps smaller; pictures on disk are not read.
+
+    Args:
+        images: [N, H, W, 3] in [0, 1].
+        size: Images of a part.
+    """
+    for start in range(0, len(images), size):
+        if isinstance(images, Pictures):
+            yield images.take(np.arange(start, min(start + size, len(images))))
+        else:
+            yield images[start : start + size]
 
 
 def fit(image: np.ndarray) -> bool:

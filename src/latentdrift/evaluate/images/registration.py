@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 from latentdrift.evaluate.images.candidate_index import CANDIDATES, SHORTLIST, CandidateIndex
 from latentdrift.evaluate.images.disk_array import Pairs, blocks, mean
 from latentdrift.evaluate.images.fine_structure import BLOCK, SIDES, Structure, structure_of
-from latentdrift.evaluate.images.lazy_images import Pictures
+from latentdrift.evaluate.images.lazy_images import Pictures, batches
 from latentdrift.evaluate.images.moves import (
     Views,
     coarse_moves,
@@ -29,6 +28,10 @@ from latentdrift.evaluate.images.moves import (
     unit,
     views_of,
 )
+from latentdrift.evaluate.images.search_workers import THIS_PROCESS, SearchWorkers
+
+# Queries below which this process searches: workers need seconds to start.
+MIN_SHARED = 64
 
 # Weight of "nothing in common", in images: a handful of training images has no common part.
 SHRINK = 10
@@ -107,6 +110,7 @@ def nearest(
     train: Structure,
     forbidden: Pairs | None = None,
     common: Sequence[Structure] = (),
+    workers: SearchWorkers = THIS_PROCESS,
 ) -> Overlaid:
     """Find the training image whose structure fits best when it is registered to the query.
 
@@ -115,6 +119,7 @@ def nearest(
         train: Structure of T training images, from `structure`.
         forbidden: Pairs that do not count, e.g. two visits of one patient.
         common: Sets of images whose common part is removed; default: `train`.
+        workers: Workers that share the queries. `train` was computed with the same ones.
 
     Returns:
         The nearest training images. The value is -1 where all pairs are forbidden.
@@ -125,10 +130,9 @@ def nearest(
     common_parts = []
     for level in range(len(SIDES)):
         common_parts.append(mean([images.sides[level] for images in sets]) * weight)
-    reference = _Reference(train, common_parts)
-    parts = []
-    for rows in blocks(len(query), BLOCK):
-        parts.append(reference.best(structure_of(query[rows]), rows, forbidden))
+    search = _Search(_Reference.of(train, common_parts), forbidden)
+    items = zip(blocks(len(query), BLOCK), batches(query, BLOCK), strict=True)
+    parts = workers.run(_search, search, items, is_large=len(query) >= MIN_SHARED)
     return Overlaid(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -139,17 +143,18 @@ class _Reference:
     Attributes:
         train: Structure of the training images.
         common: Common part of the images [1, 1, side, side] for each of SIDES.
+        index: Index of the training images; None where they are so few that each is compared.
     """
 
     train: Structure
     common: list[Tensor]
+    index: CandidateIndex | None = None
 
-    @cached_property
-    def index(self) -> CandidateIndex | None:
-        """Index of the training images; None where they are so few that each is compared."""
-        if len(self.train) <= SHORTLIST:
-            return None
-        return CandidateIndex.of(self.train, self.common[0])
+    @classmethod
+    def of(cls, train: Structure, common: list[Tensor]) -> _Reference:
+        """Prepare training images for a search; see the attributes."""
+        index = CandidateIndex.of(train, common[0]) if len(train) > SHORTLIST else None
+        return cls(train, common, index)
 
     def best(
         self, query: tuple[Tensor, ...], rows: slice, forbidden: Pairs | None
@@ -311,6 +316,25 @@ class _Reference:
             parts.append(overlay.fit(start[pairs], stage.steps))
         value, fitted = (torch.cat(part) for part in zip(*parts, strict=True))
         return value.reshape(n, k), fitted.reshape(n, k, 4)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search that workers share.
+
+    Attributes:
+        reference: Training images, with their index.
+        forbidden: Pairs that do not count.
+    """
+
+    reference: _Reference
+    forbidden: Pairs | None
+
+
+def _search(search: _Search, item: tuple[slice, np.ndarray | Pictures]) -> tuple[np.ndarray, ...]:
+    """Find the fields of `Overlaid` for a block of queries, from their places and images."""
+    rows, images = item
+    return search.reference.best(structure_of(images[:]), rows, search.forbidden)
 
 
 @dataclass(frozen=True)

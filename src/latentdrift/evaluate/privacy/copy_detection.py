@@ -23,6 +23,7 @@ from latentdrift.evaluate.images.fine_structure import Structure, structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import Overlaid
 from latentdrift.evaluate.images.registration import nearest as overlaid
+from latentdrift.evaluate.images.search_workers import THIS_PROCESS, SearchWorkers
 from latentdrift.evaluate.privacy.copy_perturbations import DISGUISES, disguise
 from latentdrift.evaluate.statistics.bootstrap import (
     clustered_interval,
@@ -97,7 +98,10 @@ class CopyThresholds:
 
 
 def search(
-    synthetic: EvaluationImages, train: EvaluationImages, real: EvaluationImages
+    synthetic: EvaluationImages,
+    train: EvaluationImages,
+    real: EvaluationImages,
+    workers: SearchWorkers = THIS_PROCESS,
 ) -> tuple[CopyThresholds, Overlaid, Overlaid]:
     """Thresholds, and the nearest training image of synthetic and of held-out images.
 
@@ -106,8 +110,9 @@ def search(
         train: Training images.
         real: Held-out pictures; pairs of one patient do not count. May be `train` itself: each
             picture is left out for itself.
+        workers: Workers that share the images.
     """
-    ruler = Ruler.of(train, real)
+    ruler = Ruler.of(train, real, workers)
     return ruler.thresholds, ruler.nearest(synthetic.images), ruler.held_out
 
 
@@ -119,19 +124,27 @@ class Ruler:
     usual: Structure
     held_out: Overlaid
     thresholds: CopyThresholds
+    workers: SearchWorkers = THIS_PROCESS
 
     @classmethod
-    def of(cls, train: EvaluationImages, real: EvaluationImages) -> Ruler:
+    def of(
+        cls,
+        train: EvaluationImages,
+        real: EvaluationImages,
+        workers: SearchWorkers = THIS_PROCESS,
+    ) -> Ruler:
         """Prepare the search for copies.
 
         Args:
             train: Training images.
             real: Held-out real images, which give the thresholds.
+            workers: Workers that share the images.
         """
-        known = structure(train.images)
-        usual = structure(real.images)
-        held_out = overlaid(real.images, known, same_patient(real, train), common=(known, usual))
-        return cls(known, usual, held_out, CopyThresholds.of(held_out))
+        known = structure(train.images, workers=workers)
+        usual = structure(real.images, workers=workers)
+        forbidden = same_patient(real, train)
+        held_out = overlaid(real.images, known, forbidden, common=(known, usual), workers=workers)
+        return cls(known, usual, held_out, CopyThresholds.of(held_out), workers)
 
     def nearest(self, pictures: Any, forbidden: Pairs | None = None) -> Overlaid:
         """Nearest training image of each image.
@@ -140,7 +153,8 @@ class Ruler:
             pictures: [N, H, W, 3] in [0, 1].
             forbidden: Pairs that do not count; None: all count.
         """
-        return overlaid(pictures, self.known, forbidden, common=(self.known, self.usual))
+        common = (self.known, self.usual)
+        return overlaid(pictures, self.known, forbidden, common=common, workers=self.workers)
 
 
 class NearestPair(ResultModel):
@@ -180,6 +194,7 @@ def find_copies(
     synthetic: EvaluationImages,
     train: EvaluationImages,
     resampling: Resampling = Resampling(),
+    workers: SearchWorkers = THIS_PROCESS,
 ) -> Copies:
     """Count copies, and compare nearness with that of held-out patients.
 
@@ -188,9 +203,9 @@ def find_copies(
         synthetic: Images to search for copies.
         train: Training images.
         resampling: Resamples behind the intervals.
-
+        workers: Workers that share the images.
     """
-    thresholds, nearest_train, held_out = search(synthetic, train, real)
+    thresholds, nearest_train, held_out = search(synthetic, train, real, workers)
     similarity, usual, compared = (
         thresholds.similarity(nearest_train),
         thresholds.similarity(held_out),
@@ -254,13 +269,19 @@ class PlantedCopies(ResultModel):
     """Alterations of the images that were not found."""
 
 
-def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> PlantedCopies:
+def planted(
+    train: EvaluationImages,
+    thresholds: CopyThresholds,
+    seed: int,
+    workers: SearchWorkers = THIS_PROCESS,
+) -> PlantedCopies:
     """Search for altered training images, as a control of the search.
 
     Args:
         train: Training images.
         thresholds: Thresholds of the search.
         seed: Seed of the choice and of the alterations.
+        workers: Workers that share the training images.
     """
     generator = rng(seed, "planted")
     chosen = generator.choice(len(train), PLANTED, replace=len(train) < PLANTED)
@@ -270,9 +291,9 @@ def planted(train: EvaluationImages, thresholds: CopyThresholds, seed: int) -> P
             for i, name in zip(chosen, DISGUISES, strict=True)
         ]
     )
-    is_detected = (
-        thresholds.similarity(overlaid(copies, structure(train.images))) > thresholds.threshold
-    )
+    known = structure(train.images, workers=workers)
+    found = overlaid(copies, known, workers=workers)
+    is_detected = thresholds.similarity(found) > thresholds.threshold
     missed = [name for name, caught in zip(DISGUISES, is_detected, strict=True) if not caught]
     detected = int(is_detected.sum())
     ci = proportion_interval(detected, PLANTED)
@@ -296,7 +317,9 @@ class DuplicateSearch(ResultModel):
 
 
 def find_duplicates(
-    real: EvaluationImages, synthetic: EvaluationImages
+    real: EvaluationImages,
+    synthetic: EvaluationImages,
+    workers: SearchWorkers = THIS_PROCESS,
 ) -> tuple[Metric, DuplicateSearch]:
     """Find synthetic images that repeat one another.
 
@@ -306,19 +329,21 @@ def find_duplicates(
     Args:
         real: Real images, which give threshold and floor.
         synthetic: Synthetic images.
+        workers: Workers that share the images.
 
     Returns:
         Number of synthetic images with a duplicate (floor: the number for as many real images), and
         the pairs.
     """
-    theirs = structure(synthetic.images)
-    ours = structure(real.images)
-    usual = overlaid(real.images, ours, same_patient(real, real))
+    theirs = structure(synthetic.images, workers=workers)
+    ours = structure(real.images, workers=workers)
+    usual = overlaid(real.images, ours, same_patient(real, real), workers=workers)
     nearest_synthetic = overlaid(
         synthetic.images,
         theirs,
         same(np.arange(len(synthetic)), np.arange(len(synthetic))),
         common=[ours],
+        workers=workers,
     )
     thresholds = CopyThresholds.of(usual)
     compared = usual.value > -1

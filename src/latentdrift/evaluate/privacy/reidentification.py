@@ -16,6 +16,7 @@ from latentdrift.evaluate.features.nearest_neighbours import nearest_features, s
 from latentdrift.evaluate.images.fine_structure import structure
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.registration import nearest
+from latentdrift.evaluate.images.search_workers import THIS_PROCESS, SearchWorkers
 from latentdrift.evaluate.metrics.feature_metrics import Vectors
 from latentdrift.evaluate.privacy.copy_detection import Copies
 from latentdrift.evaluate.statistics.bootstrap import (
@@ -167,6 +168,7 @@ def recognition(
     spaces: Mapping[str, Vectors],
     *,
     resampling: Resampling,
+    workers: SearchWorkers = THIS_PROCESS,
 ) -> dict[str, Metric]:
     """Recognition of repeat visits by each measure, and nearness of synthetic images against it;
     nothing without repeat visits.
@@ -176,6 +178,7 @@ def recognition(
         copies: Result of the copy search: the nearest training images by pixels.
         spaces: Label -> features of the three sets.
         resampling: Resamples behind each interval.
+        workers: Workers that share the search by pixels.
     """
     again = repeats(real, train)
     if again is None:
@@ -192,11 +195,10 @@ def recognition(
         usual = nearest_features(vectors.real, vectors.train, forbidden=same_patient(real, train))
         metrics[f"closer.{label}"] = closer(-near.value, -own, -usual.value, units, resampling)
     seen = real.take(again.query).images
-    gallery = structure(real.images, train.images)
-    metrics["recognised.pixel"] = again.recognised(
-        nearest(seen, gallery, again.itself).index, resampling
-    )
-    visits = nearest(seen, gallery, again.others).value
+    gallery = structure(real.images, train.images, workers=workers)
+    known = nearest(seen, gallery, again.itself, workers=workers).index
+    metrics["recognised.pixel"] = again.recognised(known, resampling)
+    visits = nearest(seen, gallery, again.others, workers=workers).value
     strangers = copies.real.value[copies.real.value > -1]
     metrics["closer.pixel"] = closer(copies.synthetic.value, visits, strangers, units, resampling)
     return metrics
