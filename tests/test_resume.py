@@ -243,7 +243,7 @@ def test_a_demo_folder_that_is_half_deleted_is_still_a_demos(
         (out / name).mkdir(parents=True)
     (out / service.DEMO).touch()
     begun = iter(range(9))
-    monkeypatch.setattr(service, "phantom", lambda options: next(begun) and None)
+    monkeypatch.setattr(service, "phantom", lambda *_: next(begun) and None)
     monkeypatch.setattr(service, "import_", lambda *_: (_ for _ in ()).throw(KilledError))
     for allowed in (0, 1, 2, 10**6):
         with stopped(tmp_path, allowed, KilledError()), pytest.raises(KilledError):

@@ -39,17 +39,6 @@ log = logging.getLogger(__name__)
 Result = dict[str, Any]
 """Result of a verb as JSON values, which the option `json` prints."""
 DEMO = "made-by-demo.txt"
-DEMO_STEPS = (
-    "phantom: scans of 48 patients with 2 visits each, and their table",
-    "import",
-    "inspect",
-    "fit: the whole U-Net, then its start of sampling",
-    "generate",
-    "edit: what if these patients had dementia?",
-    "evaluate",
-)
-"""Verbs that `demo` runs, in their order."""
-DEMO_TIME = "about 4 to 5 minutes on two processor cores; not estimated for this machine"
 PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 SMALL_CHANGE_WARNING = (
@@ -860,62 +849,69 @@ def _options_before_recorded(old: Mapping[str, Any]) -> dict[str, Any]:
     return new | before
 
 
-def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
-    """Run the whole pipeline on the embedded base and a phantom cohort."""
-    out = options.out
-    seed = options.seed
-    _prepare_demo_folder(out)
-    titles = enumerate(DEMO_STEPS, start=1)
+@dataclass(frozen=True)
+class DemoStep:
+    """A step of the demo."""
 
-    def announce() -> None:
-        number, title = next(titles)
-        log.info("%d/%d %s", number, len(DEMO_STEPS), title)
+    title: str
+    options: config.Options
+    """Options of its verb."""
 
-    announce()
-    phantom(config.PhantomOptions(out=out / "scans", patients=48, visits=2, seed=seed))
-    announce()
-    scans = out / "scans"
-    cohort = out / "cohort"
-    import_(
-        config.ImportOptions(
-            source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed
-        ),
-        quiet,
+
+def demo_steps(options: config.DemoOptions) -> list[DemoStep]:
+    """Steps of the demo, in their order.
+
+    Args:
+        options: Options of `demo`.
+    """
+    out, seed = options.out, options.seed
+    scans, cohort, run, edits = (out / name for name in ("scans", "cohort", "run", "edits"))
+    phantoms = config.PhantomOptions(out=scans, patients=48, visits=2, seed=seed)
+    read = config.ImportOptions(
+        source=scans, table=scans / "table.csv", map=scans / "map.yaml", out=cohort, seed=seed
     )
-    announce()
-    inspect(config.InspectOptions(cohort=cohort), quiet)
-    announce()
-    fit(
-        config.FitOptions(cohort=cohort, out=out / "run", steps=600, preview_every=0, seed=seed),
-        quiet,
+    train = config.FitOptions(cohort=cohort, out=run, steps=600, preview_every=0, seed=seed)
+    draw = config.GenerateOptions(
+        adapter=str(run), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic"
     )
-    announce()
-    generate_options = config.GenerateOptions(
-        adapter=str(out / "run"), like=cohort, split="test", n=32, seed=seed, out=out / "synthetic"
-    )
-    generate(generate_options, quiet)
-    announce()
-    edit_options = config.EditOptions(
-        adapter=str(out / "run"),
+    change = config.EditOptions(
+        adapter=str(run),
         source=cohort,
         split="test",
         set=("diagnosis=dementia",),
         strength=0.8,
         guidance=5,
         seed=seed,
-        out=out / "edits",
+        out=edits,
     )
-    edit(edit_options, quiet)
-    announce()
-    evaluate_options = config.EvaluateOptions(
+    judge = config.EvaluateOptions(
         real=cohort,
-        synthetic=out / "synthetic",
+        synthetic=draw.out,
         out=out / "report",
-        edits=out / "edits",
+        edits=edits,
         classifier_seeds=1,
         seed=seed,
     )
-    return evaluate(evaluate_options, quiet)
+    return [
+        DemoStep("phantom: scans of 48 patients with 2 visits each, and their table", phantoms),
+        DemoStep("import", read),
+        DemoStep("inspect", config.InspectOptions(cohort=cohort)),
+        DemoStep("fit: the whole U-Net, then its start of sampling", train),
+        DemoStep("generate", draw),
+        DemoStep("edit: what if these patients had dementia?", change),
+        DemoStep("evaluate", judge),
+    ]
+
+
+def demo(options: config.DemoOptions, quiet: bool = False) -> Result:
+    """Run the whole pipeline on the embedded base and a phantom cohort."""
+    _prepare_demo_folder(options.out)
+    steps = demo_steps(options)
+    result: Result = {}
+    for number, step in enumerate(steps, start=1):
+        log.info("%d/%d %s", number, len(steps), step.title)
+        result = load(find(name_of(step.options)).function)(step.options, quiet)
+    return result
 
 
 def check_demo_folder(out: Path) -> None:

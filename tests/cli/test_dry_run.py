@@ -45,6 +45,27 @@ def test_a_plan_of_drawing_writes_nothing(tiny_base_folder: Path, tmp_path: Path
     assert planned["out"] == str(tmp_path / "images") and not (tmp_path / "images").exists()
 
 
+def test_a_dry_run_of_a_replay_estimates_the_verb_that_it_repeats(
+    tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    options = config.GenerateOptions(
+        adapter=str(tiny_base_folder),
+        prompt=("a brain MRI",),
+        n=3,
+        steps=1,
+        out=tmp_path / "images",
+        device="cpu",
+        precision="fp32",
+        gate=False,
+    )
+    service.run("generate", options, quiet=True)
+    replayed = config.ReplayOptions(record=options.out, out=tmp_path / "again")
+    planned = dry_run.run("replay", replayed)
+    assert (planned["verb"], planned["images"]) == ("generate", 3)
+    assert planned["seconds"] == pytest.approx(3 * planned["seconds_per_image"], abs=0.02)
+    assert planned["out"] == str(replayed.out) and not replayed.out.exists()
+
+
 def refused_alike(verb: str, options: config.Options) -> str:
     """The sentence with which the dry run and the run refuse options; neither begins."""
     messages = []
@@ -151,6 +172,8 @@ def test_the_cost_of_a_fit_has_units_for_people() -> None:
         "disk": "about 320 MB",
     }
     assert dry_run.readable("generate", {"seconds": 720.0}) == {"seconds": 720.0}
+    replay = dry_run.readable("replay", {"verb": "fit", **COST})
+    assert replay == {"verb": "fit", **dry_run.readable("fit", COST)}
 
 
 def test_people_are_told_what_is_extrapolated_or_too_large() -> None:

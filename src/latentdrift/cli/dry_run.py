@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from latentdrift import config, preflight, record
 from latentdrift.cli.show import duration, size
 from latentdrift.service import (
-    DEMO_STEPS,
-    DEMO_TIME,
     Result,
     check_demo_folder,
+    demo_steps,
     edit_run_of,
     key_file_of,
     load_model,
@@ -52,10 +51,20 @@ def run(verb: str, options: config.Options) -> Result:
 
 
 def import_(options: config.ImportOptions) -> Result:
-    """Estimate an import: files that it would read, refuse and need."""
-    from latentdrift.data.importing.import_plan import survey
+    """Estimate an import: files that it would read, refuse and need, and the time, from a few
+    files."""
+    from latentdrift.data.importing.import_cost import import_cost
+    from latentdrift.data.importing.import_plan import prepare, survey
 
-    return survey(options)
+    plan = prepare(options)
+    surveyed = survey(plan, options)
+    cost = import_cost(plan, options)
+    return {
+        **surveyed,
+        "seconds_per_file": round(cost.seconds_per_file, 5),
+        "seconds": round(cost.seconds, 1),
+        "seconds_at_most": round(cost.seconds_at_most, 1),
+    }
 
 
 def fit(options: config.FitOptions) -> Result:
@@ -84,7 +93,7 @@ def readable(verb: str, result: Result) -> Result:
         verb: Name of the verb.
         result: JSON values of its dry run, in bytes and seconds.
     """
-    if verb != "fit":
+    if "fit" not in (verb, result.get("verb")):
         return result
     facts = {
         name: value
@@ -402,17 +411,18 @@ def _seconds_per_edit(work: EditRun, request: Request) -> tuple[float, float]:
 
 
 def phantom(options: config.PhantomOptions) -> Result:
-    """Check that `phantom` can write into its folder."""
+    """Estimate a phantom study from a few scans, and check that it can write into its folder."""
     from latentdrift.data.phantom.phantom import check_free
+    from latentdrift.data.phantom.phantom_cost import phantom_seconds
 
-    check_free(
-        options.out,
-        kind=options.kind,
-        patients=options.patients,
-        visits=options.visits,
-        seed=options.seed,
-    )
-    return echo(options)
+    study = options.model_dump(exclude={"out", "size"})
+    check_free(options.out, **study)
+    seconds = phantom_seconds(**study, size=options.size)
+    return {
+        **echo(options),
+        "scans": options.patients * options.visits,
+        "seconds": round(seconds, 1),
+    }
 
 
 def inspect(options: config.InspectOptions) -> Result:
@@ -478,15 +488,22 @@ def reader_make(options: config.ReaderMakeOptions) -> Result:
 
 
 def replay(options: config.ReplayOptions) -> Result:
-    """Check that a record can be run again."""
-    replayed(record.read(options.record), options)
-    return echo(options)
+    """Estimate the verb that a record repeats, and check that it can be run again."""
+    old = record.read(options.record)
+    again = replayed(old, options)
+    plan: Result = load(find(old["verb"]).plan)(again)
+    return {**echo(options), "verb": old["verb"], **plan}
 
 
 def demo(options: config.DemoOptions) -> Result:
     """Name the steps of the demo, and check that it can write into its folder."""
     check_demo_folder(options.out)
-    return {**echo(options), "steps": list(DEMO_STEPS), "time": DEMO_TIME}
+    steps = [step.title for step in demo_steps(options)]
+    return {
+        **echo(options),
+        "steps": steps,
+        "time": "about 4 to 5 minutes on two processor cores; not estimated for this machine",
+    }
 
 
 def echo(options: config.Options) -> Result:

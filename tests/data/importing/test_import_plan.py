@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from latentdrift.config import ImportOptions
-from latentdrift.data.importing.import_plan import survey
+from latentdrift.data.importing.import_plan import prepare, survey
 from latentdrift.errors import OptionError
 
 
@@ -35,8 +35,8 @@ def test_options_about_slices_are_refused_for_pictures(tmp_path, option, value):
     with pytest.raises(
         OptionError, match=f"`{option}` is about slices, and no file of .* is DICOM or NIfTI"
     ):
-        survey(asked)
+        prepare(asked)
     nibabel.save(
         nibabel.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)), tmp_path / "in" / "b.nii"
     )
-    assert survey(asked)["files_to_read"] == 2
+    assert survey(prepare(asked), asked)["files_to_read"] == 2

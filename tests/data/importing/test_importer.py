@@ -26,7 +26,7 @@ from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images import image_readers
 from latentdrift.data.importing.finalize import summary
-from latentdrift.data.importing.import_plan import survey
+from latentdrift.data.importing.import_plan import prepare, survey
 from latentdrift.data.importing.importer import import_cohort
 from latentdrift.data.tables.pseudonymization import pseudonym, read_private
 from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
@@ -536,7 +536,7 @@ def test_a_small_disk_is_noticed_before_work_starts(messy, monkeypatch):
 
 def test_a_survey_reads_no_pixels(messy, monkeypatch):
     monkeypatch.setattr(image_readers, "read", None)
-    found = survey(messy)
+    found = survey(prepare(messy), messy)
     assert (found["files"], found["files_with_a_row"], found["table_rows"]) == (29, 25, 26)
     assert found["files_to_read"] == 24 and found["rows_without_file"] == 1
     assert found["files_left_out"] == {"not an image": 2, "no row in the table": 2, "empty": 1}

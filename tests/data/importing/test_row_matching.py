@@ -19,7 +19,7 @@ from latentdrift import config, service
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.importing.finalize import summary
-from latentdrift.data.importing.import_plan import survey
+from latentdrift.data.importing.import_plan import prepare, survey
 from latentdrift.data.importing.importer import import_cohort
 from latentdrift.data.inspection.statistics import inspect
 from latentdrift.errors import CohortError, InputError, OptionError
@@ -226,14 +226,13 @@ def test_rows_that_a_map_leaves_out_take_no_pictures(tmp_path: Path) -> None:
         == cohort.info.table.rows_rejected
         == {"left out by keep_rows": 1}
     )
-    plan = survey(
-        ImportOptions(
-            source=tmp_path / "in",
-            out=tmp_path / "d",
-            table=tmp_path / "t.csv",
-            map=tmp_path / "m.yaml",
-        )
+    options = ImportOptions(
+        source=tmp_path / "in",
+        out=tmp_path / "d",
+        table=tmp_path / "t.csv",
+        map=tmp_path / "m.yaml",
     )
+    plan = survey(prepare(options), options)
     assert plan["files_to_read"] == 3 and plan["files_left_out"] == {"left out by keep_rows": 1}
 
 

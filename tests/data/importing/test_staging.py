@@ -21,7 +21,8 @@ from latentdrift.data.importing.staging import (
 def stage(staging: Staging, name: str) -> None:
     """Write a picture's pixels, and record its file."""
     staging.pixels(f"{name}.png").write_bytes(name.encode())
-    staging.record(f"{name}.dcm", staged(name))
+    with staging.recording() as record:
+        record(f"{name}.dcm", staged(name))
 
 
 def staged(name: str) -> StagedFile:
@@ -52,7 +53,8 @@ def test_finished_files_come_back_under_the_same_key_alone(tmp_path: Path) -> No
 
 def test_a_refused_file_comes_back_with_its_reason(tmp_path: Path) -> None:
     refused = StagedFile(reason="truncated", sentence="a.dcm ends early", stamp=(7, 8))
-    Staging.open(tmp_path / "cohort", "key").record("a.dcm", refused)
+    with Staging.open(tmp_path / "cohort", "key").recording() as record:
+        record("a.dcm", refused)
     assert Staging.open(tmp_path / "cohort", "key").done == {"a.dcm": refused}
 
 

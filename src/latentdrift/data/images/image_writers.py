@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,12 +27,25 @@ SYNTHETIC = "YES: made by a generative model (latentdrift), not acquired from a 
 
 
 def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
-    """Write pixels as PNG.
+    """Write pixels as PNG; arguments and errors as of `png`.
 
     Args:
         path: File to write.
         pixels: uint8 or uint16 [H, W], or uint8 [H, W, 3].
+        synthetic: Whether to label the file.
+    """
+    Path(path).write_bytes(png(pixels, synthetic=synthetic))
+
+
+def png(pixels: np.ndarray, *, synthetic: bool) -> bytes:
+    """Encode pixels as PNG.
+
+    Args:
+        pixels: uint8 or uint16 [H, W], or uint8 [H, W, 3].
         synthetic: Whether to label the file in a text chunk `Synthetic`.
+
+    Returns:
+        Content of the file.
 
     Raises:
         InputError: Pixels of another shape or type.
@@ -46,7 +60,9 @@ def write_png(path: Path | str, pixels: np.ndarray, *, synthetic: bool) -> None:
     info = PngInfo()
     if synthetic:
         info.add_text("Synthetic", SYNTHETIC)
-    Pillow.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG", pnginfo=info)
+    content = BytesIO()
+    Pillow.fromarray(np.ascontiguousarray(pixels)).save(content, format="PNG", pnginfo=info)
+    return content.getvalue()
 
 
 def check_writable(image: Image) -> None:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -77,12 +78,12 @@ class AcceptedPicture:
     doubts: tuple[Doubt, ...] = ()
     """Values of its header or of the map that cannot be read and were left out."""
 
-    @property
+    @cached_property
     def patient(self) -> str | None:
         """Normalised id of the patient; None if unknown."""
         return patient_key(str(self.values["patient"])) if self.values.get("patient") else None
 
-    @property
+    @cached_property
     def day(self) -> date | None:
         """Date of the scan; None if unknown."""
         return date.fromisoformat(str(self.values["date"])) if "date" in self.values else None

@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +129,16 @@ class Plan:
             return Refusal(name, error.reason, str(error))
         return None
 
+    @cached_property
+    def stamps(self) -> dict[str, tuple[int, int]]:
+        """Size in bytes and time in nanoseconds of each file, before it is read."""
+        return {name: size_and_time(self.root / name) for name in self.files}
+
     @property
     def inputs(self) -> dict[str, str]:
         """Hashes of the import's inputs for its record: settings, and names, sizes and times of
         files."""
-        stamps = [(name, *size_and_time(self.root / name)) for name in self.files]
+        stamps = [(name, *stamp) for name, stamp in self.stamps.items()]
         return {
             "settings": self.key,
             "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest(),
@@ -324,21 +329,20 @@ def _volumes(
     return volumes
 
 
-def survey(options: ImportOptions) -> dict[str, Any]:
+def survey(plan: Plan, options: ImportOptions) -> dict[str, Any]:
     """Report the files that an import would read and refuse, without reading pixels.
 
     Args:
+        plan: Plan of the import.
         options: Options of `import`.
 
     Returns:
-        The answer of `latentdrift import --dry-run`. `files_with_a_row` is None where rows are
-        matched by DICOM headers, which are not read.
+        A part of the answer of `latentdrift import --dry-run`. `files_with_a_row` is None where
+        rows are matched by DICOM headers, which are not read.
 
     Raises:
-        OptionError, InputError, CohortError, ResourceError: As `import_cohort` before it reads
-            pixels.
+        CohortError: `out` holds something else.
     """
-    plan = prepare(options)
     plan.finished(options)
     refusals = [plan.refusal(name) or plan.unreadable(name) for name in plan.files]
     by_reason = dict(
@@ -475,8 +479,7 @@ def _disk_needed(plan: Plan) -> int:
     """Bytes, a rough bound: PNGs are up to four times as large as JPEGs, and of a volume only a
     slice is taken."""
     total = 0
-    for name in plan.files:
-        size, _ = size_and_time(plan.root / name)
+    for name, (size, _) in plan.stamps.items():
         total += min(4 * size, (0 if ".nii" in name else size) + 4_000_000)
     return total
 

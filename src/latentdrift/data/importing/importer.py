@@ -8,35 +8,25 @@ publish      (finalize.py) writes pseudonyms, days, splits and the private folde
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import logging
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from latentdrift.attributes.specification import Cell
 from latentdrift.config import ImportOptions
-from latentdrift.data.cohort.cohort import Cohort, quantise
-from latentdrift.data.images import image_readers, thumbnails
-from latentdrift.data.images.dicom.series import Series, read_series
-from latentdrift.data.images.image import Image, Plane
-from latentdrift.data.images.image_writers import write_png
-from latentdrift.data.images.volume import MIDDLE
+from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.importing import isolation
 from latentdrift.data.importing.finalize import AcceptedPicture, counted, publish
-from latentdrift.data.importing.import_plan import Plan, prepare, size_and_time
+from latentdrift.data.importing.import_plan import Plan, prepare
+from latentdrift.data.importing.reader_task import ReaderTask
 from latentdrift.data.importing.row_matching import HeaderLinks
 from latentdrift.data.importing.staging import StagedFile, StagedImage, Staging
 from latentdrift.data.importing.walk import Refusal, readable
-from latentdrift.data.tables.cell_parsing import CellError, Doubt, parse_date, read_outright
+from latentdrift.data.tables.cell_parsing import CellError, Doubt, read_outright
 from latentdrift.data.tables.column_map import way_to_files
 from latentdrift.data.tables.pseudonymization import repeats
-from latentdrift.errors import CohortError, InputError, OptionError, ResourceError
-from latentdrift.storage import written
+from latentdrift.errors import CohortError
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
@@ -102,125 +92,30 @@ def read_files(
         if name not in staging.done or staging.done[name].stamp != stamp
     }
     sizes = [(name, stamp[0]) for name, stamp in waiting.items()]
-    read = partial(_answer, _Reading.of(plan, staging, options))
+    read = ReaderTask.of(plan, options, staging.pixels("")).answer
     done = len(wanted) - len(waiting)
-    for name, answer in isolation.each(read, sizes, options.workers):
-        if isinstance(answer, isolation.Lost):
-            sentence = f"{plan.root / name}: {answer.finding} ({answer.reason})"
-            result = StagedFile(reason=answer.reason, sentence=sentence)
-        else:
-            result = StagedFile.from_dict(answer)
-        staging.record(name, replace(result, stamp=waiting[name]))
-        done += 1
-        if progress:
-            progress(done, len(wanted))
+    with staging.recording() as record:
+        for name, answer in isolation.each(read, sizes, options.workers):
+            record(name, replace(_result(plan, name, answer), stamp=waiting[name]))
+            done += 1
+            if progress:
+                progress(done, len(wanted))
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """Options that shape the reading of a file, and the folder of its pixels."""
-
-    root: Path
-    pixels: Path
-    volumes: Mapping[str, Series]
-    """Volumes of the plan."""
-    plane: Plane | None
-    position: str
-    slab: float
-    window: str | None
-    keep: tuple[str, ...]
-    """Header fields that are kept by name."""
-    leave_out: tuple[str, ...]
-    """Kinds of DICOM objects that are not taken."""
-
-    def images(self, name: str) -> list[Image]:
-        """The pictures of a file, or of the series that it stands for."""
-        read = (
-            partial(read_series, self.root, self.volumes[name])
-            if name in self.volumes
-            else partial(image_readers.read, self.root / name)
-        )
-        return read(
-            plane=self.plane,
-            position=self.position,
-            slab=self.slab,
-            window=self.window,
-            keep=self.keep,
-            leave_out=self.leave_out,
-        )
-
-    @classmethod
-    def of(cls, plan: Plan, staging: Staging, options: ImportOptions) -> _Reading:
-        return cls(
-            plan.root,
-            staging.pixels(""),
-            plan.volumes,
-            plan.plane,
-            options.position or MIDDLE,
-            options.slab,
-            plan.window,
-            plan.header_fields,
-            plan.leave_out,
-        )
-
-
-def _answer(reading: _Reading, name: str) -> dict[str, Any]:
-    """Result of reading a file as JSON values, in a process of its own."""
-    return _read_file(reading, name).to_dict()
-
-
-def _read_file(reading: _Reading, name: str) -> StagedFile:
-    """Everything that a file gives; its pixels go to the staging folder."""
-    images = []
-    try:
-        for position, image in enumerate(reading.images(name)):
-            png = f"{hashlib.sha256(os.fsencode(f'{name}#{position}')).hexdigest()[:24]}.png"
-            images.append(_stage(image, reading.pixels / png))
-    except InputError as error:
-        return StagedFile(reason=getattr(error, "reason", "damaged"), sentence=str(error))
-    except (OptionError, ResourceError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001
-        sentence = f"{name}: {type(error).__name__}: {error}"
-        return StagedFile(reason="unreadable", sentence=sentence)
-    return StagedFile(tuple(images))
-
-
-def _stage(image: Image, target: Path) -> StagedImage:
-    pixels, window = quantise(image.pixels, image.range)
-    try:
-        with written(target) as aside:
-            write_png(aside, pixels, synthetic="synthetic" in image.notes)
-    except OSError as error:
-        why = (
-            "the disk is full at"
-            if error.errno == errno.ENOSPC
-            else f"nothing can be written ({error.strerror or error}) at"
-        )
-        raise ResourceError(
-            f"{why} {target.parent}; free some space and start this import again"
-        ) from error
-    plane = image.plane
-    identity = {"patient": image.patient, "date": parse_date(image.date or "")}
-    return StagedImage(
-        png=target.name,
-        sha256=thumbnails.pixel_hash(pixels),
-        window=window,
-        extent=(float(image.pixels.min()), float(image.pixels.max())),
-        spacing=image.spacing,
-        unit=image.unit,
-        kind=image.source.kind if image.source else None,
-        plane=plane,
-        frame=image.source.frame if image.source else None,
-        notes=image.notes,
-        header={"modality": image.modality, "view": plane, **image.attributes, **identity},
-    )
+def _result(plan: Plan, name: str, answer: Any) -> StagedFile:
+    """Result of a file from the answer of its reader."""
+    if not isinstance(answer, isolation.Lost):
+        return StagedFile.from_dict(answer)
+    sentence = f"{plan.root / name}: {answer.finding} ({answer.reason})"
+    return StagedFile(reason=answer.reason, sentence=sentence)
 
 
 def _stamp(plan: Plan, name: str) -> tuple[int, int]:
     """Size and time of a file, or of all files of the series that it stands for."""
-    names = [slice.name for slice in plan.volumes[name].slices] if name in plan.volumes else [name]
-    sizes, times = zip(*(size_and_time(plan.root / each) for each in names), strict=True)
+    if name not in plan.volumes:
+        return plan.stamps[name]
+    slices = plan.volumes[name].slices
+    sizes, times = zip(*(plan.stamps[slice.name] for slice in slices), strict=True)
     return sum(sizes), max(times)
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -52,7 +52,7 @@ class _Reader:
 
 def each(
     read: Callable[[str], Any], files: Iterable[tuple[str, int]], workers: int
-) -> Iterator[tuple[str, Any]]:
+) -> Generator[tuple[str, Any], None, None]:
     """Yield (name, what `read` returned or Lost) of every file, in the order in which they are
     done.
 

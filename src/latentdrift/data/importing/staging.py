@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
@@ -81,7 +81,7 @@ class StagedFile:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return asdict(self)
+        return {**vars(self), "images": [vars(image) for image in self.images]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> StagedFile:
@@ -111,7 +111,6 @@ class Staging:
     folder: Path
     done: dict[str, StagedFile]
     """Relative path of a source file -> its result."""
-    lock: Lock = field(default_factory=Lock)
 
     @classmethod
     def open(cls, out: Path, key: str) -> Staging:
@@ -134,16 +133,22 @@ class Staging:
         """Delete unfinished work that a finished import has left beside its cohort."""
         shutil.rmtree(staging_folder(out), ignore_errors=True)
 
-    def record(self, path: str, result: StagedFile) -> None:
-        """Record that a source file is done and its pixels are on disk; safe for several threads.
+    @contextmanager
+    def recording(self) -> Iterator[Callable[[str, StagedFile], None]]:
+        """Open the list of files that are done; each further line is on its own, so that a kill
+        costs one file at most.
 
-        Args:
-            path: Relative path of the source file.
-            result: Its result.
+        Yields:
+            Function that records the relative path of a source file and its result. The pixels are
+            on disk.
         """
-        self.done[path] = result
-        with self.lock, open(self.folder / "progress.jsonl", "a", encoding="utf-8") as handle:
-            handle.write(json.dumps([path, result.to_dict()]) + "\n")
+        with open(self.folder / "progress.jsonl", "a", encoding="utf-8", buffering=1) as lines:
+
+            def record(path: str, result: StagedFile) -> None:
+                self.done[path] = result
+                lines.write(json.dumps([path, result.to_dict()]) + "\n")
+
+            yield record
 
     def pixels(self, name: str) -> Path:
         """Path of a staged PNG."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.data.images.near_duplicates import MAX_PAIRS, similarities
+from latentdrift.data.images.near_duplicates import MAX_PAIRS, Read, similarities
 from latentdrift.data.inspection.statistics import measure_pixels
 
 TRIED = 8
@@ -54,16 +54,25 @@ def inspection_cost(cohort: Cohort) -> InspectionCost:
     measure_pixels(cohort, few)
     each = (time.perf_counter() - began) / len(few)
     rows = few.to_dict("records")
-    pairs = list(pairwise(range(len(rows))))
+    pair = seconds_per_pair(len(rows), lambda place: cohort.stored(rows[place]))
+    return InspectionCost(images, min(across, MAX_PAIRS), each, pair)
+
+
+def seconds_per_pair(number: int, read: Read) -> float:
+    """Measure the comparison of two neighbouring pictures; 0 where there are fewer than three.
+
+    Args:
+        number: Number of pictures.
+        read: Position -> picture.
+    """
+    pairs = list(pairwise(range(number)))
+    if len(pairs) < 2:
+        return 0.0
 
     def seconds(some: Sequence[tuple[int, int]]) -> float:
         began = time.perf_counter()
-        similarities(len(rows), some, lambda place: cohort.stored(rows[place]))
+        similarities(number, some, read)
         return time.perf_counter() - began
 
     seconds(pairs[:1])  # imports
-    pair = 0.0
-    if len(pairs) > 1:
-        more = (seconds(pairs) - seconds(pairs[:1])) / (len(pairs) - 1)
-        pair = max(more, 0.0)
-    return InspectionCost(images, min(across, MAX_PAIRS), each, pair)
+    return max((seconds(pairs) - seconds(pairs[:1])) / (len(pairs) - 1), 0.0)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -103,9 +104,16 @@ def _groups(dataset: Dataset, frame: int) -> Iterator[Dataset]:
                     yield element.value[0]
 
 
+@cache
+def _tag(keyword: str) -> BaseTag:
+    """Tag of a keyword; pydicom builds it anew at each look-up by keyword."""
+    return Tag(tag_for_keyword(keyword) or 0)
+
+
 def _value(dataset: Dataset, keyword: str) -> Any:
+    tag = _tag(keyword)
     try:
-        value = dataset.get(keyword)
+        value = dataset[tag].value if tag in dataset else None
     except BAD_VALUE:
         return None
     return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
@@ -126,7 +134,7 @@ def is_there(dataset: Dataset, keyword: str, frame: int = 0) -> bool:
         keyword: DICOM keyword of the attribute.
         frame: Index of the frame, from 0.
     """
-    tag = Tag(tag_for_keyword(keyword) or 0)
+    tag = _tag(keyword)
     elements = [item.get_item(tag) for item in (*_groups(dataset, frame), dataset) if tag in item]
     values = [element.value for element in elements if element is not None]
     return any(
