@@ -1,7 +1,8 @@
 """Quality against time of sampling: KID and Fréchet distance by sampler and number of steps.
 
     python benchmarks/sampler_curve.py RUN COHORT OUT.json [--n 96] [--seeds 0 1 2]
-        [--samplers ddim ...] [--steps 5 8 ...] [--step-cache 1] [--features pocket]
+        [--samplers ddim ...] [--steps 5 8 ...] [--step-cache 1]
+        [--guidance-interval LOW HIGH] [--features pocket]
 
 Draws n images of a fit for every sampler, number of steps and seed; prompts follow the rows of the
 test split. Distances are those to the real images of that split, with 95 % intervals over patients
@@ -46,11 +47,14 @@ class Cell:
     seed: int
     cache: int = 1
     """Option `step_cache`."""
+    interval: tuple[float, float] | None = None
+    """Option `guidance_interval`."""
 
     @property
     def key(self) -> str:
         cache = f" cache {self.cache}" if self.cache > 1 else ""
-        return f"{self.sampler} {self.steps} {self.seed}{cache}"
+        interval = " guided {:g} {:g}".format(*self.interval) if self.interval else ""
+        return f"{self.sampler} {self.steps} {self.seed}{cache}{interval}"
 
 
 def main() -> None:
@@ -66,7 +70,7 @@ def main() -> None:
     for seed in options.seeds:
         for steps in options.steps:
             for sampler in options.samplers:
-                cell = Cell(sampler, steps, seed, options.step_cache)
+                cell = cell_of(options, sampler, steps, seed)
                 if cell.key in cells:
                     continue
                 images, seconds = draw(model, prompts, cell)
@@ -77,6 +81,12 @@ def main() -> None:
     print_table(cells, options, list(spaces))
 
 
+def cell_of(options: argparse.Namespace, sampler: str, steps: int, seed: int) -> Cell:
+    """Cell of a sampler, number of steps and seed, with the options that all cells share."""
+    interval = options.guidance_interval
+    return Cell(sampler, steps, seed, options.step_cache, tuple(interval) if interval else None)
+
+
 def draw(model: Model, prompts: dict[int, str], cell: Cell) -> tuple[np.ndarray, float]:
     """Images [N, R, R, 3] of a cell, and their processor seconds."""
     sampling = SamplingOptions(
@@ -84,6 +94,7 @@ def draw(model: Model, prompts: dict[int, str], cell: Cell) -> tuple[np.ndarray,
         steps=cell.steps,
         sampler=cell.sampler,
         step_cache=cell.cache,
+        guidance_interval=cell.interval,
         resolution=model.info.resolution,
     )
     begun = time.process_time()
@@ -118,9 +129,7 @@ def print_table(cells: dict[str, Any], options: argparse.Namespace, spaces: list
         for steps in options.steps:
             row = []
             for sampler in options.samplers:
-                keys = [
-                    Cell(sampler, steps, seed, options.step_cache).key for seed in options.seeds
-                ]
+                keys = [cell_of(options, sampler, steps, seed).key for seed in options.seeds]
                 values = [1000 * cells[key][f"kid.{space}"]["value"] for key in keys]
                 row.append(f"{np.mean(values):.1f} [{min(values):.1f}, {max(values):.1f}]")
             write(f"| {steps} | " + " | ".join(row) + " |")
@@ -142,6 +151,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--samplers", nargs="+", default=[*SAMPLERS])
     parser.add_argument("--steps", type=int, nargs="+", default=[*STEPS])
     parser.add_argument("--step-cache", type=int, default=1)
+    parser.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--features", nargs="+", default=["pocket"])
     return parser.parse_args()
 

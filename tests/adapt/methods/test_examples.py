@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from fits import asked, short_fit, weights
+from variants import some_at_once
 
 from latentdrift import prompts
 from latentdrift.adapt.loading import load_adapter
@@ -219,7 +220,9 @@ def test_targets_alpha_and_the_text_encoder_reach_the_file(
     assert not torch.equal(plain[first], names("alpha", targets="attention", alpha=8.0)[first])
 
 
-@pytest.mark.parametrize("method", ["full", "dreambooth", "lora", "dreambooth-lora"])
+@pytest.mark.parametrize(
+    "method", some_at_once(("full", "dreambooth", "lora", "dreambooth-lora"), ("lora",))
+)
 def test_a_trained_text_encoder_comes_back_and_leaves(
     method: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ import torch
 from edits import edit
 from fits import asked, short_fit
 from PIL import Image
+from variants import some_at_once
 
 from latentdrift import config, service
 from latentdrift.adapt.adapters import model_card
@@ -317,7 +318,9 @@ def test_drift_moves_the_noise_and_never_the_source(training: bool, tiny_base_fo
     torch.testing.assert_close(said, xt + s * shift - shift)
 
 
-@pytest.mark.parametrize("method", ["full", "custom-diffusion", "dreambooth", "lora"])
+@pytest.mark.parametrize(
+    "method", some_at_once(("full", "custom-diffusion", "dreambooth", "lora"), ("lora",))
+)
 def test_it_starts_from_another_adapter_and_comes_back(
     method: str, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from edits import edit
+from variants import some_at_once
 
 from latentdrift.edit.editors import prompt_to_prompt
 from latentdrift.edit.editors.editors import EDITORS
@@ -27,7 +28,7 @@ MASK[..., 8:24, 8:24] = 1.0
 X = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-@pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
+@pytest.fixture(scope="module", params=some_at_once(("epsilon", "v_prediction"), ("epsilon",)))
 def base(request: pytest.FixtureRequest, tiny_base_folder: Path, tiny_v_folder: Path) -> Base:
     return Base.load(
         tiny_base_folder if request.param == "epsilon" else tiny_v_folder,

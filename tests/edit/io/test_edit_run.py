@@ -13,6 +13,7 @@ import pytest
 import torch
 from edits import edit as change
 from PIL import Image
+from variants import some_at_once
 
 from latentdrift import config, service
 from latentdrift.cli import dry_run
@@ -106,6 +107,7 @@ def test_a_series_is_one_inversion_and_a_folder_for_each_value(
     assert not np.array_equal(edits[0].counterfactual, edits[2].counterfactual)
 
 
+@pytest.mark.slow
 def test_a_series_goes_on_and_grows_and_replays(edit: Callable[..., dict], tmp_path: Path) -> None:
     out = tmp_path / "e"
     edit(out, grid=("age=70:75:5",), animate="gif")
@@ -200,6 +202,7 @@ def test_another_image_of_the_same_name_is_not_taken_for_it(
     assert said["changes"] == {"age": 80.0} and "a.png" not in json.dumps(said)
 
 
+@pytest.mark.slow
 def test_several_seeds_are_the_edits_of_each(edit: Callable[..., dict], tmp_path: Path) -> None:
     how = {"age": "+10", "editor": "sdedit", "seed": 3}
     edit(tmp_path / "three", seeds=3, **how)
@@ -226,7 +229,7 @@ def test_several_seeds_are_the_edits_of_each(edit: Callable[..., dict], tmp_path
     )["same"]
 
 
-@pytest.mark.parametrize("editor", BY_PROMPTS)
+@pytest.mark.parametrize("editor", some_at_once(BY_PROMPTS, ("ddim", "sdedit")))
 def test_seeds_are_for_editors_that_draw_at_random(editor: str, tiny_base_folder: Path) -> None:
     base = Base.load(tiny_base_folder, device="cpu", precision="fp32")
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1

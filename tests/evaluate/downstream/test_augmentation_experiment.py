@@ -66,6 +66,7 @@ def swapped() -> Utility:
     return run(discs(24, 2, swapped=True))
 
 
+@pytest.mark.slow
 def test_what_learned_from_swapped_labels_is_wrong_about_everyone(swapped: Utility) -> None:
     arms = swapped.arms
     assert arms["real"].value > 0.95 and arms["synthetic"].value < 0.05

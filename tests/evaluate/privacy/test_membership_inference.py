@@ -73,6 +73,7 @@ def test_the_verdict_says_what_the_numbers_allow(
     assert verdict(told(members, others, apart, seed=1)[1])[0] == colour
 
 
+@pytest.mark.slow
 def test_a_handful_of_patients_is_not_accused_by_chance() -> None:
     """of 100 audits of six against six who are alike, about one in twenty speaks of them; 0.05 and
     three binomial sds."""

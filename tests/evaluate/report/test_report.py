@@ -181,6 +181,7 @@ def test_planted_copies_and_duplicates_are_reported(report, sets, features):
     )
 
 
+@pytest.mark.slow
 def test_copies_are_looked_for_in_a_random_part_of_a_large_set(
     sets, features, monkeypatch, tmp_path
 ):
@@ -286,6 +287,7 @@ def test_memorisation_is_left_out_where_the_reference_is_trained_on(sets, featur
         )
 
 
+@pytest.mark.slow
 def test_mifid_is_worse_for_copies(sets, features):
     """As near to the held-out patients, and copied: only MiFID is many times the floor."""
     copied = evaluate(

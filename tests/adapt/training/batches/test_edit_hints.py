@@ -19,6 +19,7 @@ from edits import edit
 from fits import short_fit
 from PIL import Image
 from tiny import random_control
+from variants import some_at_once
 
 from latentdrift import config, record, service
 from latentdrift.adapt.methods.methods import METHODS
@@ -82,7 +83,9 @@ def edited(
     )
 
 
-@pytest.mark.parametrize("editor", BY_PROMPTS)
+@pytest.mark.parametrize(
+    "editor", some_at_once(BY_PROMPTS, ("ddim", "prompt-to-prompt", "inpaint"))
+)
 def test_every_editor_edits_beside_hints(base: Base, editor: str) -> None:
     """The hint reaches the picture, and where the prompt does not change nothing does."""
     one, other = (edited(base, editor, hints=hints) for hints in (HINTS, HINTS[::-1]))
@@ -95,7 +98,8 @@ def test_every_editor_edits_beside_hints(base: Base, editor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "editor", [name for name in BY_PROMPTS if not EDITORS[name].needs_controlnet]
+    "editor",
+    some_at_once([name for name in BY_PROMPTS if not EDITORS[name].needs_controlnet], ("sdedit",)),
 )
 def test_controlnets_of_no_weight_edit_as_the_base(plain: Base, base: Base, editor: str) -> None:
     silent = replace(base, controls=tuple((net, 0.0) for net, _ in base.controls))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from fits import KilledError, asked, entries, killer, same, weights
+from variants import some_at_once
 
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches.batches import Batch
@@ -172,7 +173,7 @@ def test_eight_bits_go_on_to_the_same_bits(run: Any) -> None:
 # Going on, whatever is asked for
 
 
-@rows
+@pytest.mark.parametrize("name", some_at_once(METHODS, ("lora", "textual-inversion")))
 def test_everything_at_once_goes_on_to_the_same_bits(name: str, run: Any, tmp_path: Path) -> None:
     straight = run("straight", method=name, **EVERYTHING)
     first, second = sorted(
@@ -267,6 +268,7 @@ def test_checkpointing_keeps_fewer_activations_and_the_same_gradient(trainer: An
     assert torch.equal(gradient(*plain)[0], gradient(*again)[0])
 
 
+@pytest.mark.slow
 def test_a_plan_shows_what_the_options_cost(tiny_base_folder: Path, cohort: Cohort) -> None:
     def cost(**more: Any) -> dict[str, Any]:
         base = Base.load(tiny_base_folder, device="cpu", precision="fp32")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from fits import asked
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from variants import some_at_once
 
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.planning.fake_base import begun, fake, networks, tensors
@@ -18,7 +19,7 @@ from latentdrift.model.base import Base
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", some_at_once(METHODS, ("lora", "controlnet")))
 def test_a_base_without_weights_begins_as_one_with_weights(
     method: str, precision: str, tiny_base_folder: Path, cohort: Cohort
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_step_is_three_forward_passes(begin: Begin) -> None:
     assert operations.step == pytest.approx(3 * operations.watching, rel=0.03)
 
 
+@pytest.mark.slow
 def test_activations_grow_with_the_batch_and_shrink_with_bits(begin: Begin) -> None:
     small, large, coarse = (
         counted(begin(method="lora", targets="attention", **more)).memory
@@ -104,6 +105,7 @@ def test_what_is_recomputed_is_not_stored(begin: Begin) -> None:
     assert again.operations.step > 1.2 * plain.operations.step
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_batch_and_keep_the_memory_of_gradients(begin: Begin) -> None:
     fit = begin(batch_size=8)
     shared = trace(fit, processes=2).memory
@@ -121,6 +123,7 @@ def test_a_coarse_network_stays_beside_the_exact_one(begin: Begin) -> None:
     assert begin().unused == 0
 
 
+@pytest.mark.slow
 def test_a_base_with_weights_counts_as_one_without(
     begin: Begin, tiny_base_folder: Path, cohort: Cohort
 ) -> None:
