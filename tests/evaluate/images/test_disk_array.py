@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -52,9 +54,21 @@ def test_another_process_reads_the_rows_of_a_spool_in_a_folder(tmp_path):
     del there
     assert torch.equal(kept[:], rows)
     del kept
+    gc.collect()
     assert not list(tmp_path.iterdir())
     with pytest.raises(ResourceError, match="share the folder `out` among all machines"):
         pickle.loads(sent)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_spool_outlives_its_folder(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    kept = Spool((4,), folder)
+    kept.add(torch.zeros(2, 4))
+    shutil.rmtree(folder)
+    del kept
+    gc.collect()
 
 
 def test_a_spool_without_a_folder_does_not_travel():

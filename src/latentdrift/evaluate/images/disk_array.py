@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, Any
+from weakref import finalize
 
 import numpy as np
 import torch
@@ -50,7 +51,8 @@ class Spool:
         if self.folder is None:
             self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         else:
-            self.file = NamedTemporaryFile(dir=self.folder)  # noqa: SIM115
+            self.file = NamedTemporaryFile(dir=self.folder, delete=False)  # noqa: SIM115
+            finalize(self, Path.unlink, Path(self.file.name), missing_ok=True)
 
     def __len__(self) -> int:
         return self.n

@@ -37,7 +37,7 @@ FLOOR = 1.0
 GRAIN = 0.5
 
 # Images below which this process computes their structure: workers need seconds to start.
-MIN_SHARED = 1024
+MIN_SHARED = 2048
 
 # Images at a time, whose arrays fit into a processor's cache.
 BLOCK = 32

@@ -31,7 +31,7 @@ from latentdrift.evaluate.images.moves import (
 from latentdrift.evaluate.images.search_workers import THIS_PROCESS, SearchWorkers
 
 # Queries below which this process searches: workers need seconds to start.
-MIN_SHARED = 64
+MIN_SHARED = 256
 
 # Weight of "nothing in common", in images: a handful of training images has no common part.
 SHRINK = 10
