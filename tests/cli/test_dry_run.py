@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,11 +89,25 @@ def test_a_dry_run_refuses_the_folders_that_the_run_refuses(
     assert "there is no record" in refused_alike("replay", gone)
 
 
-def test_a_dry_run_of_the_demo_names_its_steps_and_time(tmp_path: Path) -> None:
+def test_a_dry_run_of_the_demo_times_its_scans_fit_and_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from latentdrift.adapt.training import cost_estimate
+    from latentdrift.data.phantom import phantom_cost
+
+    def seconds_of_fit(base: Any, cohort: Any, options: config.FitOptions) -> float:
+        assert len(cohort.rows("train")) and base.has_weights
+        return 2.0 * options.steps
+
+    monkeypatch.setattr(cost_estimate, "seconds", seconds_of_fit)
+    monkeypatch.setattr(phantom_cost, "phantom_seconds", lambda patients, **_: 0.5 * patients)
+    monkeypatch.setattr(dry_run, "_seconds_per_image", lambda *_: 3.0)
     planned = dry_run.run("demo", config.DemoOptions(out=tmp_path / "demo"))
     verbs = [step.partition(":")[0] for step in planned["steps"]]
     assert verbs == ["phantom", "import", "inspect", "fit", "generate", "edit", "evaluate"]
-    assert "minutes" in planned["time"] and not (tmp_path / "demo").exists()
+    assert planned["seconds_parts"] == {"phantom": 24.0, "fit": 1200.0, "generate": 96.0}
+    assert planned["seconds_at_least"] == 1320.0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_reads_the_sets_of_a_reader_study(

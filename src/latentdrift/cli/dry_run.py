@@ -23,13 +23,17 @@ from latentdrift.service import (
     requests_of,
     time_spent,
 )
-from latentdrift.verbs import find, load
+from latentdrift.verbs import find, load, name_of
 
 if TYPE_CHECKING:
+    from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.edit.io.edit_requests import Request
     from latentdrift.edit.io.edit_run import EditRun
     from latentdrift.model.model import Model
     from latentdrift.sample.generate import SamplingOptions
+
+PHANTOM_PATIENTS = 8
+"""Patients of the small cohort by which the fit of the demo is timed."""
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -496,14 +500,65 @@ def replay(options: config.ReplayOptions) -> Result:
 
 
 def demo(options: config.DemoOptions) -> Result:
-    """Name the steps of the demo, and check that it can write into its folder."""
+    """Name the steps of the demo, estimate the longest ones at the present speed of the machine,
+    and check that it can write into its folder."""
     check_demo_folder(options.out)
-    steps = [step.title for step in demo_steps(options)]
+    steps = demo_steps(options)
+    parts = _seconds_of_demo({name_of(step.options): step.options for step in steps})
     return {
         **echo(options),
-        "steps": steps,
-        "time": "about 4 to 5 minutes on two processor cores; not estimated for this machine",
+        "steps": [step.title for step in steps],
+        "seconds_parts": {verb: round(seconds, 1) for verb, seconds in parts.items()},
+        "seconds_at_least": round(sum(parts.values()), 1),
     }
+
+
+def _seconds_of_demo(steps: dict[str, Any]) -> dict[str, float]:
+    """Wall time of the scans, the fit and the images of a demo.
+
+    Args:
+        steps: Verb -> its options in the demo.
+    """
+    from latentdrift.adapt.training.cost_estimate import seconds as seconds_of_fit
+    from latentdrift.data.phantom.phantom_cost import phantom_seconds
+    from latentdrift.model.base import Base
+    from latentdrift.model.model import Model
+    from latentdrift.sample.generate import SamplingOptions
+
+    scans, fitting, drawing = steps["phantom"], steps["fit"], steps["generate"]
+    load_base = partial(Base.load, fitting.base, device=fitting.device, precision=fitting.precision)
+    with TemporaryDirectory() as folder:
+        cohort = _phantom_cohort(Path(folder), scans)
+        fit_seconds = seconds_of_fit(load_base(), cohort, fitting)
+    model = Model.of_base(load_base())  # the steps that were timed have changed the other one
+    sampling = SamplingOptions.of(drawing, model.info.side)
+    return {
+        "phantom": phantom_seconds(**scans.model_dump(exclude={"out"})),
+        "fit": fit_seconds,
+        "generate": drawing.n * _seconds_per_image(model, "", sampling),
+    }
+
+
+def _phantom_cohort(folder: Path, scans: config.PhantomOptions) -> Cohort:
+    """A small cohort of phantoms.
+
+    Args:
+        folder: Where it is made.
+        scans: Options of a larger one.
+    """
+    from latentdrift.data.importing.importer import import_cohort
+
+    source = folder / "scans"
+    few = scans.model_copy(update={"out": source, "patients": PHANTOM_PATIENTS, "visits": 1})
+    load(find("phantom").function)(few)
+    return import_cohort(
+        config.ImportOptions(
+            source=source,
+            table=source / "table.csv",
+            map=source / "map.yaml",
+            out=folder / "cohort",
+        )
+    )
 
 
 def echo(options: config.Options) -> Result:

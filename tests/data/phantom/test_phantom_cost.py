@@ -44,6 +44,15 @@ def test_each_patient_costs_an_anatomy_and_its_further_visits(
     assert cost == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(("enough", "patients"), [(0.0, 1), (13.0, 3), (1e9, 16)])
+def test_patients_are_drawn_until_enough_time_has_passed(
+    clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, enough: float, patients: int
+) -> None:
+    monkeypatch.setattr(phantom_cost, "ENOUGH", enough)
+    phantom_cost.phantom_seconds(kind="brain", patients=9, visits=2, size=8, seed=0)
+    assert len(clock.subjects) == 1 + patients
+
+
 def test_the_dry_run_writes_nothing(tmp_path: Path) -> None:
     options = config.PhantomOptions(out=tmp_path / "scans", patients=3, visits=2, size=64)
     planned = dry_run.run("phantom", options)

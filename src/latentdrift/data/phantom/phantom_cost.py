@@ -1,12 +1,18 @@
-"""Time of a phantom study, from the scans of one patient."""
+"""Time of a phantom study, from the scans of a few patients."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 
-from latentdrift.data.phantom.phantom import cohort_table, kind_of
+from latentdrift.data.phantom.phantom import PhantomRow, cohort_table, kind_of
+
+TRIED = 16
+"""Patients whose scans are drawn at most."""
+ENOUGH = 2.0
+"""Seconds of drawing after which no further patient is begun."""
 
 
 def phantom_seconds(*, kind: str, patients: int, visits: int, size: int, seed: int) -> float:
@@ -25,13 +31,21 @@ def phantom_seconds(*, kind: str, patients: int, visits: int, size: int, seed: i
         OptionError: The study is empty, or the kind is unknown.
     """
     spec = kind_of(kind)
-    rows = cohort_table(kind, 2, 2, seed)
-    seconds = []
+    rows = cohort_table(kind, TRIED + 1, 2, seed)
+    first: list[float] = []
+    further: list[float] = []
     with TemporaryDirectory() as folder:
-        for row in rows:
+
+        def seconds(row: PhantomRow) -> float:
             began = time.perf_counter()
             image = spec.render(row.subject, row.attributes, visit=row.visit, size=size)
             spec.save(Path(folder) / f"scan{spec.suffix}", image)
-            seconds.append(time.perf_counter() - began)
-    _, _, first, further = seconds  # the scans of the first patient warm up
-    return patients * (first + (visits - 1) * further)
+            return time.perf_counter() - began
+
+        seconds(rows[0])  # warms up
+        for one, next_one in zip(rows[2::2], rows[3::2], strict=True):
+            first.append(seconds(one))
+            further.append(seconds(next_one))
+            if sum(first) + sum(further) > ENOUGH:
+                break
+    return patients * (mean(first) + (visits - 1) * mean(further))
