@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images", type=int, default=2000)
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     for name in PARTS:
         if name in asked.verbs:
             report_part(name, asked)
