@@ -11,6 +11,7 @@ from latentdrift import config, service
 from latentdrift.cli import dry_run
 from latentdrift.errors import LatentDriftError, OptionError
 from latentdrift.evaluate.reader_study.reader_score import read_key
+from latentdrift.timing import Timing
 from latentdrift.verbs import VERBS, load
 
 
@@ -90,24 +91,57 @@ def test_a_dry_run_refuses_the_folders_that_the_run_refuses(
 
 
 def test_a_dry_run_of_the_demo_times_its_scans_fit_and_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from latentdrift.adapt.training import cost_estimate
     from latentdrift.data.phantom import phantom_cost
 
-    def seconds_of_fit(base: Any, cohort: Any, options: config.FitOptions) -> float:
-        assert len(cohort.rows("train")) and base.has_weights
-        return 2.0 * options.steps
+    steps = Timing((1.9, 2.0, 2.1))
 
-    monkeypatch.setattr(cost_estimate, "seconds", seconds_of_fit)
+    def step_timing(base: Any, cohort: Any, options: Any, enough: float) -> Timing:
+        assert len(cohort.rows("train")) and base.has_weights and enough <= 5
+        return steps
+
+    def timing_of_images(model: Any, prompt: str, sampling: Any) -> Timing:
+        assert sampling.steps == 1
+        return Timing((0.4,))  # of four images
+
+    monkeypatch.setattr(cost_estimate, "step_timing", step_timing)
     monkeypatch.setattr(phantom_cost, "phantom_seconds", lambda patients, **_: 0.5 * patients)
-    monkeypatch.setattr(dry_run, "_seconds_per_image", lambda *_: 3.0)
+    monkeypatch.setattr(dry_run, "_timing_of_images", timing_of_images)
     planned = dry_run.run("demo", config.DemoOptions(out=tmp_path / "demo"))
     verbs = [step.partition(":")[0] for step in planned["steps"]]
     assert verbs == ["phantom", "import", "inspect", "fit", "generate", "edit", "evaluate"]
-    assert planned["seconds_parts"] == {"phantom": 24.0, "fit": 1200.0, "generate": 96.0}
-    assert planned["seconds_at_least"] == 1320.0
-    assert list(tmp_path.iterdir()) == []
+    drawn = 32 * 25 * 0.1  # images x steps x seconds, of the calibration and of `generate`
+    assert planned["seconds_parts"] == {"phantom": 24.0, "fit": 1200.0 + drawn, "generate": drawn}
+    assert planned["seconds"] == 1384.0
+    assert planned["not_counted"] == ["import", "inspect", "edit", "evaluate"]
+    assert list(tmp_path.iterdir()) == [] and not caplog.records
+    shown = dry_run.readable("demo", planned)
+    assert shown["time"] == (
+        "about 23 min (phantom 24 s, fit 21 min, generate 80 s); "
+        "not counted: import, inspect, edit, evaluate"
+    )
+    steps = Timing((1.0, 1.1, 2.2))
+    assert dry_run.run("demo", config.DemoOptions(out=tmp_path / "demo"))["seconds"] > 700
+    assert "The machine is busy" in caplog.text
+
+
+def test_steps_of_a_fit_are_timed_until_it_is_enough(
+    tiny_base_folder: Path, tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    from latentdrift.adapt.training.cost_estimate import step_timing
+    from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.model.base import Base
+
+    cohort = Cohort.load(tiny_cohort_folder)
+    options = config.FitOptions(cohort=cohort.folder, out=tmp_path / "run", device="cpu")
+    base = Base.load(str(tiny_base_folder), device="cpu", precision="fp32")
+    before = [weight.detach().clone() for weight in base.network.parameters()]
+    timing = step_timing(base, cohort, options, 0.0)
+    assert len(timing.each) == 1 and timing.seconds > 0
+    after = base.network.parameters()
+    assert any(not old.equal(new) for old, new in zip(before, after, strict=True))
 
 
 def test_a_dry_run_reads_the_sets_of_a_reader_study(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,6 +24,7 @@ from latentdrift.service import (
     requests_of,
     time_spent,
 )
+from latentdrift.timing import Timing, repeated
 from latentdrift.verbs import find, load, name_of
 
 if TYPE_CHECKING:
@@ -32,8 +34,13 @@ if TYPE_CHECKING:
     from latentdrift.model.model import Model
     from latentdrift.sample.generate import SamplingOptions
 
+log = logging.getLogger(__name__)
 PHANTOM_PATIENTS = 8
 """Patients of the small cohort by which the fit of the demo is timed."""
+ENOUGH = 4.0
+"""Seconds of steps, or of images, after which no further one is timed."""
+BUSY = 2.0
+"""Slowest call over the fastest one, above which the machine is called busy."""
 
 
 def run(verb: str, options: config.Options) -> Result:
@@ -91,12 +98,14 @@ def fit(options: config.FitOptions) -> Result:
 
 
 def readable(verb: str, result: Result) -> Result:
-    """Say the cost of a fit in units that people read; results of other verbs stay.
+    """Say the cost of a fit or demo in units that people read; results of other verbs stay.
 
     Args:
         verb: Name of the verb.
         result: JSON values of its dry run, in bytes and seconds.
     """
+    if verb == "demo":
+        return _readable_demo(result)
     if "fit" not in (verb, result.get("verb")):
         return result
     facts = {
@@ -121,19 +130,28 @@ def readable(verb: str, result: Result) -> Result:
     }
 
 
-def _time(result: Result) -> str:
-    """Time of a fit, in words."""
-    if result["seconds"] is None:
-        return "not measured: not even a smaller step fits into the free memory"
+def _readable_demo(result: Result) -> Result:
+    """The cost of a demo in units that people read."""
+    facts = {name: result[name] for name in result if name not in ("seconds", "seconds_parts")}
+    not_counted = ", ".join(facts.pop("not_counted"))
+    return {**facts, "time": f"{_time_of_parts(result)}; not counted: {not_counted}"}
+
+
+def _time_of_parts(result: Result) -> str:
+    """Time of all parts and of each one, in words."""
     parts = ", ".join(
         f"{name} {duration(seconds)}"
         for name, seconds in result["seconds_parts"].items()
         if seconds
     )
-    text = (
-        f"about {duration(result['seconds'])} ({parts}), "
-        f"{duration(result['seconds_per_step'])} a step"
-    )
+    return f"about {duration(result['seconds'])} ({parts})"
+
+
+def _time(result: Result) -> str:
+    """Time of a fit, in words."""
+    if result["seconds"] is None:
+        return "not measured: not even a smaller step fits into the free memory"
+    text = f"{_time_of_parts(result)}, {duration(result['seconds_per_step'])} a step"
     tried = result["extrapolated_from"]
     if tried is None:
         return text
@@ -184,15 +202,24 @@ def _seconds_per_image(
     model: Model, prompt: str, sampling: SamplingOptions, images: Any = None
 ) -> float:
     """Wall time of one of the images that are drawn together, from a few real steps."""
-    from latentdrift.sample.generate import generate as draw
     from latentdrift.sample.generate import slots_of
 
     slots = sampling.slots or slots_of(model.base)
     few = replace(sampling, steps=min(4, sampling.steps))
-    for _ in range(2):  # the first call warms up
-        began = time.perf_counter()
-        list(draw(model.base, model.drift, {0: prompt}, few, model.statistics, images))
-    return (time.perf_counter() - began) / few.steps * sampling.steps / slots
+    timing = _timing_of_images(model, prompt, few, images)
+    return timing.seconds / few.steps * sampling.steps / slots
+
+
+def _timing_of_images(
+    model: Model, prompt: str, sampling: SamplingOptions, images: Any = None
+) -> Timing:
+    """Wall times of the images that are drawn together."""
+    from latentdrift.sample.generate import generate as draw
+
+    def work() -> None:
+        list(draw(model.base, model.drift, {0: prompt}, sampling, model.statistics, images))
+
+    return repeated(work, ENOUGH)
 
 
 def drift_estimate(options: config.DriftEstimateOptions) -> Result:
@@ -504,39 +531,60 @@ def demo(options: config.DemoOptions) -> Result:
     and check that it can write into its folder."""
     check_demo_folder(options.out)
     steps = demo_steps(options)
-    parts = _seconds_of_demo({name_of(step.options): step.options for step in steps})
+    verbs = {name_of(step.options): step.options for step in steps}
+    parts = _seconds_of_demo(verbs)
     return {
         **echo(options),
         "steps": [step.title for step in steps],
         "seconds_parts": {verb: round(seconds, 1) for verb, seconds in parts.items()},
-        "seconds_at_least": round(sum(parts.values()), 1),
+        "seconds": round(sum(parts.values()), 1),
+        "not_counted": [verb for verb in verbs if verb not in parts],
     }
 
 
 def _seconds_of_demo(steps: dict[str, Any]) -> dict[str, float]:
     """Wall time of the scans, the fit and the images of a demo.
 
+    The images that calibrate the drift at the end of the fit take as long as those of `generate`.
+
     Args:
         steps: Verb -> its options in the demo.
     """
-    from latentdrift.adapt.training.cost_estimate import seconds as seconds_of_fit
+    from latentdrift.adapt.training.cost_estimate import step_timing
+    from latentdrift.adapt.training.setup import drift_calibration
     from latentdrift.data.phantom.phantom_cost import phantom_seconds
     from latentdrift.model.base import Base
     from latentdrift.model.model import Model
-    from latentdrift.sample.generate import SamplingOptions
+    from latentdrift.sample.generate import SamplingOptions, slots_of
 
     scans, fitting, drawing = steps["phantom"], steps["fit"], steps["generate"]
-    load_base = partial(Base.load, fitting.base, device=fitting.device, precision=fitting.precision)
+    base = Base.load(fitting.base, device=fitting.device, precision=fitting.precision)
+    model = Model.of_base(base)
+    sampling = replace(SamplingOptions.of(drawing, model.info.side), steps=1)
+    call = _timing_of_images(model, "", sampling)
     with TemporaryDirectory() as folder:
         cohort = _phantom_cohort(Path(folder), scans)
-        fit_seconds = seconds_of_fit(load_base(), cohort, fitting)
-    model = Model.of_base(load_base())  # the steps that were timed have changed the other one
-    sampling = SamplingOptions.of(drawing, model.info.side)
+        step = step_timing(base, cohort, fitting, ENOUGH)  # the steps change the base
+    _warn_if_busy(call, step)
+    each = call.seconds / slots_of(base)
+    calibration = drift_calibration.PICTURES * drift_calibration.SAMPLING.steps * each
     return {
         "phantom": phantom_seconds(**scans.model_dump(exclude={"out"})),
-        "fit": fit_seconds,
-        "generate": drawing.n * _seconds_per_image(model, "", sampling),
+        "fit": fitting.steps * step.seconds + calibration,
+        "generate": drawing.n * drawing.steps * each,
     }
+
+
+def _warn_if_busy(*timings: Timing) -> None:
+    """Warn where calls of the same work took times that differ much."""
+    scatter = max(timing.scatter for timing in timings)
+    if scatter > BUSY:
+        log.warning(
+            "The machine is busy: the same work took up to %.1f times as long from one call to the "
+            "next one (more than %.0f times). The time is uncertain.",
+            scatter,
+            BUSY,
+        )
 
 
 def _phantom_cohort(folder: Path, scans: config.PhantomOptions) -> Cohort:

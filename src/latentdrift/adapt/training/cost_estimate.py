@@ -22,7 +22,13 @@ from latentdrift.adapt.training.planning.budget import (
 )
 from latentdrift.adapt.training.planning.durations import Durations, measure, smaller
 from latentdrift.adapt.training.planning.fake_base import fake, tensors
-from latentdrift.adapt.training.planning.fit_trace import BegunFit, FitTrace, contexts, trace
+from latentdrift.adapt.training.planning.fit_trace import (
+    BegunFit,
+    FitTrace,
+    contexts,
+    noise_batch,
+    trace,
+)
 from latentdrift.adapt.training.planning.machine_memory import MachineMemory, program
 from latentdrift.adapt.training.planning.remedies import Remedy, advice, changes
 from latentdrift.adapt.training.records.run_folder import Run
@@ -33,6 +39,7 @@ from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import ResourceError
 from latentdrift.model.base import PRECISIONS, Base
 from latentdrift.model.drift import Drift
+from latentdrift.timing import Timing, repeated
 
 FLOAT = 4  # bytes
 
@@ -166,6 +173,26 @@ def seconds(base: Base, cohort: Cohort, options: FitOptions) -> float:
     """
     options = resolved(base, options)
     return _timed(base, cohort, options, Processes.join(options.device)).total(options)
+
+
+def step_timing(base: Base, cohort: Cohort, options: FitOptions, enough: float) -> Timing:
+    """Time optimiser steps of a fit on noise.
+
+    Args:
+        base: The base with weights; the steps change it, so do not use it afterwards.
+        cohort: The cohort.
+        options: Options of `fit`.
+        enough: Seconds after which no further step is begun.
+
+    Raises:
+        OptionError, CohortError: As `fit` raises them before work starts.
+    """
+    options = resolved(base, options)
+    base = scheduled(base, options)
+    fit = BegunFit.of(base, job(base, cohort, options))
+    trainer = _trainer(fit, Processes.join(options.device))
+    batch = noise_batch(fit.base, fit.todo, fit.todo.images_per_step)
+    return repeated(lambda: trainer.update(batch), enough)
 
 
 def within_budget(
@@ -331,8 +358,13 @@ def _measured(fit: BegunFit, processes: Processes) -> Durations:
     """Durations of a fit from real steps; without weights, they are loaded for it."""
     if not fit.base.has_weights:
         fit = BegunFit.of(_with_weights(replace(fit.base, dtype=fit.dtype)), fit.todo)
+    return measure(fit.base, fit.todo, _trainer(fit, processes))
+
+
+def _trainer(fit: BegunFit, processes: Processes) -> Trainer:
+    """Trainer of a fit whose base has weights."""
     drift = Drift.of([0.1] * fit.base.latent_channels)  # its cost does not depend on its values
-    trainer = Trainer(
+    return Trainer(
         fit.base,
         fit.parameters,
         contexts(fit.base, fit.todo),
@@ -341,7 +373,6 @@ def _measured(fit: BegunFit, processes: Processes) -> Durations:
         fit.dtype,
         processes,
     )
-    return measure(fit.base, fit.todo, trainer)
 
 
 def _with_weights(base: Base) -> Base:
