@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from latentdrift import preflight
 from latentdrift.engines import schedule
 from latentdrift.engines.work import Event, Work, WorkerSide
 
@@ -66,6 +67,7 @@ def local_workers(deaths: int = 0) -> Iterator[list[LocalWorkers]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schedule, "_engine", engine)
+        patch.setattr(preflight, "check_cluster", lambda address: None)
         patch.setattr("logging.Logger.addHandler", lambda self, handler: None)
         patch.setattr("logging.Logger.setLevel", lambda self, level: None)
         yield opened

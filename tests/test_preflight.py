@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,13 @@ import pytest
 
 from latentdrift import config, preflight, record
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.errors import AdapterError, InputError, LatentDriftError, OptionError
+from latentdrift.errors import (
+    AdapterError,
+    InputError,
+    LatentDriftError,
+    OptionError,
+    ResourceError,
+)
 
 
 @pytest.fixture
@@ -248,3 +255,26 @@ def test_columns_and_features_are_checked_in_every_verb_that_names_them(
         wrong = bench.model_copy(update={"features": (features,)})
         with pytest.raises(LatentDriftError, match=message):
             preflight.check("bench table3", wrong)
+
+
+def test_a_cluster_that_does_not_answer_is_refused_before_work(
+    tiny_base_folder: Path,
+    tiny_cohort_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preflight, "find_spec", lambda name: name)  # as if Ray were installed
+    with socket.socket() as silent:  # bound, and nobody listens
+        silent.bind(("127.0.0.1", 0))
+        given = {"out": tmp_path / "out", "ray": f"127.0.0.1:{silent.getsockname()[1]}"}
+        cohort, base = tiny_cohort_folder, str(tiny_base_folder)
+        commands: dict[str, config.Options] = {
+            "evaluate": config.EvaluateOptions(real=cohort, synthetic=cohort, **given),
+            "generate": config.GenerateOptions(adapter=base, prompt=("a brain",), **given),
+            "drift search": config.DriftSearchOptions(adapter=base, cohort=cohort, **given),
+            "bench drift": config.BenchDriftOptions(cohort=cohort, **given),
+        }
+        for verb, options in commands.items():
+            with pytest.raises(ResourceError, match=rf"no Ray cluster .* at `ray={given['ray']}`"):
+                preflight.check(verb, options)
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from latentdrift import config, record
 from latentdrift.attributes.specification import Attribute, Spec
 from latentdrift.config.parts import given
+from latentdrift.engines.ray_actors import check_cluster
 from latentdrift.errors import AdapterError, InputError, OptionError, unknown
 from latentdrift.model import model_files as folders
 from latentdrift.prompts import Manner, parse_assignment, parse_emphasis, parse_wanted
@@ -44,10 +45,10 @@ def check(verb: str, options: config.Options) -> None:
     Raises:
         OptionError: An unknown name, an option without effect, or a report with other options.
         InputError, CohortError, AdapterError, BaseModelError: A path or model does not exist.
+        ResourceError: A Ray cluster cannot be reached.
     """
     config.check_names(options)
     config.check_parts(verb, options)
-    _check_ray(options)
     if verb not in CHECKED_AT_ONCE:
         _check_models(options)
         _check_paths(options)
@@ -62,19 +63,25 @@ def check(verb: str, options: config.Options) -> None:
     if isinstance(options, config.EvaluateOptions):
         _check_evaluation(options)
         _check_report_folder(options)
+    _check_ray(options)
 
 
 def _check_ray(options: config.Options) -> None:
-    """Check that Ray is installed where an option needs it.
+    """Check that Ray is installed, and its cluster answers, where an option needs it.
 
     Raises:
-        OptionError: It is not.
+        OptionError: Ray is not installed.
+        ResourceError: The cluster cannot be reached.
     """
-    if getattr(options, "ray", None) is not None and find_spec("ray") is None:
+    address = getattr(options, "ray", None)
+    if address is None:
+        return
+    if find_spec("ray") is None:
         raise OptionError(
             "`ray` needs the package ray, which is not installed: pip install 'latentdrift[ray]', "
             "or leave `ray` out, and the workers are processes of this machine"
         )
+    check_cluster(address)
 
 
 def _check_columns(options: config.FitOptions) -> None:

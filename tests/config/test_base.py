@@ -39,3 +39,12 @@ def test_options_are_frozen_and_closed() -> None:
         options.cohort = Path("d")  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs"):
         config.InspectOptions(cohort=Path("c"), cohrot=Path("d"))  # type: ignore[call-arg]
+
+
+def test_the_address_of_a_cluster_has_one_of_two_forms(tmp_path: Path) -> None:
+    given = {"adapter": "pocket", "out": tmp_path}
+    for address in ("auto", "node-1.cluster:6379", "[::1]:6379"):
+        assert config.GenerateOptions(**given, ray=address).ray == address  # type: ignore[arg-type]
+    for address in ("", "bogus", "host:", "host:0", "host:65536", "ray://host:10001", "a b:1"):
+        with pytest.raises(ValidationError, match=r"`auto` .* or HOST:PORT"):
+            config.GenerateOptions(**given, ray=address)  # type: ignore[arg-type]

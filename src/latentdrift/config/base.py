@@ -59,6 +59,25 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 """Time with its unit."""
 
 
+def _check_ray_address(address: str) -> str:
+    """Check the form of the address of a Ray cluster.
+
+    Raises:
+        ValueError: Another form, or a port that no machine has.
+    """
+    match = re.fullmatch(r"[^\s/]+:(\d{1,5})", address)
+    if address == "auto" or (match and 0 < int(match[1]) < 2**16):
+        return address
+    raise ValueError(
+        "the address of a Ray cluster is `auto` (the one on this machine) or HOST:PORT "
+        "(10.0.0.5:6379)"
+    )
+
+
+RayAddress = Annotated[str, AfterValidator(_check_ray_address)]
+"""Address of a Ray cluster."""
+
+
 class Options(BaseModel):
     """Options of a verb, frozen. Unknown names are refused."""
 
@@ -73,6 +92,6 @@ class WorkerOptions(Options):
     workers: Count = 1
     """Number of workers, each with a model of its own and one thread, unless OMP_NUM_THREADS says
     another number; 1: this process does all. Results do not depend on it."""
-    ray: Annotated[str, Field(min_length=1)] | None = None
+    ray: RayAddress | None = None
     """Ray cluster whose machines run the workers, `auto` (the one on this machine) or `HOST:PORT`
     (see docs/workers.md); default: processes of this machine."""

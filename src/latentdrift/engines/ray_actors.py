@@ -44,8 +44,7 @@ class RayActors:
     noun = "actor"
 
     def __init__(self, work: Work[Any, Any, Any], address: str, *, uses_gpu: bool = False) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray: Any = import_module("ray")
+        ray = _ray()
         self._ray = ray
         self._owns_connection = not ray.is_initialized()
         if self._owns_connection:
@@ -134,16 +133,54 @@ class _Actor:
         return self._side.run(item)
 
 
+def check_cluster(address: str) -> None:
+    """Check that a cluster answers, before models are loaded.
+
+    Of `HOST:PORT`, only that something listens there. With `auto`, this process connects to the
+    cluster and leaves it, unless it is connected already.
+
+    Args:
+        address: As of `RayActors`.
+
+    Raises:
+        ResourceError: It cannot be reached.
+    """
+    if address != "auto":
+        with _explained(address):
+            _check_answers(address)
+        return
+    ray = _ray()
+    if not ray.is_initialized():
+        _connect(ray, address)
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    """The package ray, which sends no statistics of its use."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return import_module("ray")
+
+
 def _connect(ray: Any, address: str) -> None:
     """Connect this process to a cluster.
 
     Raises:
         ResourceError: There is none at the address.
     """
-    try:
+    with _explained(address), _own_signals():
         _check_answers(address)
-        with _own_signals():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+
+
+@contextmanager
+def _explained(address: str) -> Iterator[None]:
+    """Turn errors of a connection into a sentence.
+
+    Raises:
+        ResourceError: The cluster at the address cannot be reached.
+    """
+    try:
+        yield
     except (OSError, ValueError, RuntimeError) as error:
         raise ResourceError(
             f"no Ray cluster can be reached at `ray={address}` ({error}); start one on this "
