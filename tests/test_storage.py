@@ -16,6 +16,7 @@ from kills import KilledError, stopped
 from PIL import Image as Pillow
 
 from latentdrift import storage
+from latentdrift.errors import ResourceError
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -308,3 +309,24 @@ def test_a_scratch_folder_is_empty_and_private_and_goes(tmp_path: Path) -> None:
         (path / "a").touch()
         raise KilledError
     assert not path.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, file = tmp_path / "locked", tmp_path / "file"
+    (locked / "there").mkdir(parents=True)
+    file.touch()
+    allowed = storage.os.access
+    monkeypatch.setattr(
+        storage.os, "access", lambda path, mode: path != locked and allowed(path, mode)
+    )  # whoever may do everything can write into a folder that is read-only
+    for out in (tmp_path / "new" / "deep", tmp_path, file):
+        storage.check_writable(out)
+    with pytest.raises(ResourceError, match=rf"written into {locked}, which is read-only"):
+        storage.check_writable(locked)
+    for out in (locked / "there", locked / "new" / "deep"):
+        with pytest.raises(ResourceError, match=rf"beside {out}, because {locked} is read-only"):
+            storage.check_writable(out)
+    with pytest.raises(ResourceError, match=rf"beside {file}/out, because {file} is a file"):
+        storage.check_writable(file / "out")

@@ -22,6 +22,7 @@ from latentdrift.engines.ray_actors import check_cluster
 from latentdrift.errors import AdapterError, InputError, OptionError, unknown
 from latentdrift.model import model_files as folders
 from latentdrift.prompts import Manner, parse_assignment, parse_emphasis, parse_wanted
+from latentdrift.storage import check_writable
 
 COHORTS = ("cohort", "real", "like", "gate")
 """Options that name a cohort."""
@@ -45,10 +46,13 @@ def check(verb: str, options: config.Options) -> None:
     Raises:
         OptionError: An unknown name, an option without effect, or a report with other options.
         InputError, CohortError, AdapterError, BaseModelError: A path or model does not exist.
-        ResourceError: A Ray cluster cannot be reached.
+        ResourceError: Nothing can be written to `out`, or a Ray cluster cannot be reached.
     """
     config.check_names(options)
     config.check_parts(verb, options)
+    out = getattr(options, "out", None)
+    if out is not None:
+        check_writable(out)
     if verb not in CHECKED_AT_ONCE:
         _check_models(options)
         _check_paths(options)

@@ -316,6 +316,33 @@ class Results:
         return self.folder / f"{name}{suffix}"
 
 
+def check_writable(out: Path) -> None:
+    """Check that an output can be written, without writing.
+
+    Args:
+        out: The output, which need not be there.
+
+    Raises:
+        ResourceError: Its folder is read-only, or it would lie in a file or a read-only folder.
+    """
+    if out.is_dir() and not os.access(out, os.W_OK | os.X_OK):
+        raise ResourceError(
+            f"nothing can be written into {out}, which is read-only; allow it, or give another "
+            "`out`"
+        )
+    parents = Path(os.path.abspath(out)).parents
+    place = next((folder for folder in parents if folder.exists()), Path(os.sep))
+    if not place.is_dir():
+        problem = "a file"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        problem = "read-only"
+    else:
+        return
+    raise ResourceError(
+        f"nothing can be written beside {out}, because {place} is {problem}; give another `out`"
+    )
+
+
 @contextmanager
 def held(out: Path) -> Iterator[None]:
     """Lock the place of an output, so that no second process writes to it.

@@ -90,6 +90,17 @@ def test_a_dry_run_refuses_the_folders_that_the_run_refuses(
     assert "there is no record" in refused_alike("replay", gone)
 
 
+def test_a_dry_run_refuses_a_place_that_cannot_be_written(
+    tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    real, out = tiny_cohort_folder, tmp_path / "file" / "report"
+    evaluation = config.EvaluateOptions(real=real, synthetic=real, out=out)
+    assert f"beside {out}" in refused_alike("evaluate", evaluation)
+    demo = config.DemoOptions(out=out)
+    assert f"beside {out}" in refused_alike("demo", demo)
+
+
 def test_a_dry_run_of_the_demo_times_its_scans_fit_and_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
