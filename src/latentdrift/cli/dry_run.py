@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -70,8 +71,15 @@ def import_(options: config.ImportOptions) -> Result:
     plan = prepare(options)
     surveyed = survey(plan, options)
     cost = import_cost(plan, options)
+    left_out = Counter(surveyed["files_left_out"])
+    if cost.tried == cost.files:
+        left_out.update(cost.refused)
     return {
         **surveyed,
+        "files_left_out": dict(left_out.most_common()),
+        "files_tried": cost.tried,
+        "files_tried_and_refused": dict(cost.refused),
+        "disk_bytes": cost.disk_bytes,
         "seconds_per_file": round(cost.seconds_per_file, 5),
         "seconds": round(cost.seconds, 1),
         "seconds_at_most": round(cost.seconds_at_most, 1),

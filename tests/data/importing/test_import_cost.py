@@ -19,6 +19,7 @@ from latentdrift.data.importing import import_cost as module
 from latentdrift.data.importing import isolation
 from latentdrift.data.importing.import_cost import ImportCost, import_cost
 from latentdrift.data.importing.import_plan import prepare
+from latentdrift.data.importing.importer import import_cohort
 
 FILES = 12
 
@@ -99,3 +100,24 @@ def test_a_file_that_hangs_does_not_hang_the_dry_run_and_nothing_is_written(
     assert planned["files_to_read"] == FILES and 0.5 < planned["seconds"] < 30
     assert planned["seconds_at_most"] >= planned["seconds"]
     assert [path.name for path in tmp_path.iterdir()] == ["scans"]
+
+
+def test_refusals_and_sizes_of_the_sample_are_those_of_the_import(
+    options: config.ImportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (options.source / "0.png").read_bytes()
+    (options.source / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (options.source / "cut too.png").write_bytes(whole[: len(whole) // 2])
+    planned = dry_run.run("import", options)
+    assert (planned["files_to_read"], planned["files_tried"]) == (FILES + 2, FILES + 2)
+    monkeypatch.setattr(module, "TRIED", 7)
+    part = dry_run.run("import", options)
+    assert part["files_tried"] == 7 and part["files_left_out"] == {}
+    assert sum(part["files_tried_and_refused"].values()) <= 2
+    cohort = import_cohort(options)
+    assert planned["files_tried_and_refused"] == cohort.info.rejected_by_reason
+    assert planned["files_left_out"] == cohort.info.rejected_by_reason
+    assert sum(cohort.info.rejected_by_reason.values()) == 2
+    written = sum(path.stat().st_size for path in (options.out / "images").iterdir())
+    assert planned["disk_bytes"] == written
+    assert part["disk_bytes"] == pytest.approx(written, rel=0.4)

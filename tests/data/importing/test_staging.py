@@ -39,6 +39,7 @@ def staged(name: str) -> StagedFile:
         frame=3,
         notes=("lossy",),
         header={"age": 58.5, "view": "axial", "patient": "AB-01", "date": "2011-04-03"},
+        png_bytes=2048,
     )
     return StagedFile((image,), stamp=(1024, 1_700_000_000))
 

@@ -360,7 +360,6 @@ def survey(plan: Plan, options: ImportOptions) -> dict[str, Any]:
         if plan.table
         else 0,
         "rows_left_out": dict(Counter(error.reason for error in plan.rows.rejected.values())),
-        "disk_bytes": _disk_needed(plan),
     }
 
 

@@ -127,6 +127,7 @@ class ReaderTask:
             frame=image.source.frame if image.source else None,
             notes=image.notes,
             header={"modality": image.modality, "view": plane, **image.attributes, **identity},
+            png_bytes=len(content),
         )
 
 

@@ -50,6 +50,8 @@ class StagedImage:
     notes: tuple[str, ...]
     header: ImageRow
     """Values of the header by our names, with the real patient and date."""
+    png_bytes: int
+    """Size of the PNG."""
 
     @property
     def patient(self) -> str | None:
