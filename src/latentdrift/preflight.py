@@ -50,8 +50,9 @@ def check(verb: str, options: config.Options) -> None:
     """
     config.check_names(options)
     config.check_parts(verb, options)
-    out = getattr(options, "out", None)
-    if out is not None:
+    if isinstance(options, config.InspectOptions):
+        check_writable(options.folder)
+    elif (out := getattr(options, "out", None)) is not None:
         check_writable(out)
     if verb not in CHECKED_AT_ONCE:
         _check_models(options)

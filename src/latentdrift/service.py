@@ -149,10 +149,9 @@ def inspect(options: config.InspectOptions, quiet: bool = False) -> Result:
     from latentdrift.data.inspection.report import write_inspection
 
     cohort = Cohort.load(options.cohort)
-    out = options.out or options.cohort.with_name(f"{options.cohort.name}-inspect")
-    inspection = write_inspection(cohort, out)
+    inspection = write_inspection(cohort, options.folder)
     return {
-        "page": str(out / "inspect.html"),
+        "page": str(options.folder / "inspect.html"),
         "images": inspection.images,
         "warnings": inspection.warnings,
         "example prompt": _example_prompt(cohort),

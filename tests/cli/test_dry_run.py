@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,18 @@ def test_a_dry_run_refuses_the_folders_that_the_run_refuses(
     assert "was not made by a demo" in refused_alike("demo", config.DemoOptions(out=taken))
     gone = config.ReplayOptions(record=tmp_path / "gone", out=tmp_path / "again")
     assert "there is no record" in refused_alike("replay", gone)
+
+
+def test_a_dry_run_of_an_inspection_says_the_folder_that_the_run_writes(
+    tiny_cohort_folder: Path, tmp_path: Path
+) -> None:
+    cohort = tmp_path / "cohort"
+    shutil.copytree(tiny_cohort_folder, cohort)
+    planned = dry_run.run("inspect", config.InspectOptions(cohort=cohort))
+    assert planned["out"] == str(tmp_path / "cohort-inspect")
+    assert sorted(tmp_path.iterdir()) == [cohort]
+    page = service.run("inspect", config.InspectOptions(cohort=cohort), quiet=True)["page"]
+    assert Path(page).parent == Path(planned["out"])
 
 
 def test_a_dry_run_refuses_a_place_that_cannot_be_written(

@@ -472,6 +472,7 @@ def inspect(options: config.InspectOptions) -> Result:
     cost = inspection_cost(Cohort.load(options.cohort))
     return {
         **echo(options),
+        "out": str(options.folder),
         "images": cost.images,
         "pairs_at_most": cost.pairs_at_most,
         "seconds_per_image": round(cost.seconds_per_image, 4),

@@ -67,6 +67,11 @@ class InspectOptions(Options):
     out: Path | None = None
     """Folder of `inspect.html` and `inspect.json`; default: `<cohort>-inspect`."""
 
+    @property
+    def folder(self) -> Path:
+        """The value of `out`, or its default beside the cohort."""
+        return self.out or self.cohort.with_name(f"{self.cohort.name}-inspect")
+
 
 class PhantomOptions(Options):
     """Write a folder of phantom scans with their table: a data set with known counterfactuals."""
