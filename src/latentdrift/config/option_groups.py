@@ -34,7 +34,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
         "limit",
     ),
     "model": ("base", "also", "start"),
-    "slices and intensities": ("plane", "position", "slab", "window"),
+    "slices and intensities": ("plane", "position", "slab", "register", "window"),
     "splits and privacy": ("split", "stratify", "salt", "gate", "private"),
     "change": ("set", "add", "remove", "age", "grid", "given", "instruction", "reverse"),
     "method": (

@@ -51,6 +51,21 @@ def pairs(table: pd.DataFrame) -> list[tuple[int, int]]:
     return sorted(all_pairs)
 
 
+def first_visits(table: pd.DataFrame) -> dict[int, int]:
+    """Position of a later visit -> position of the patient's first one in the same split and view.
+
+    Args:
+        table: Rows of a cohort, indexed by their positions.
+    """
+    ordered = pairs(table)
+    later = {late for _, late in ordered}
+    first: dict[int, int] = {}
+    for early, late in ordered:
+        if early not in later:
+            first.setdefault(late, early)
+    return dict(sorted(first.items()))
+
+
 def previous(table: pd.DataFrame) -> dict[int, int]:
     """Position of an image -> position of the same patient's visit before, where there is one.
 

@@ -26,6 +26,7 @@ from latentdrift.data.images.thumbnails import alike, groups, thumbnail
 from latentdrift.data.images.volume import MIDDLE
 from latentdrift.data.importing.import_plan import Plan
 from latentdrift.data.importing.staging import StagedImage, Staging
+from latentdrift.data.importing.visit_registration import register_visits
 from latentdrift.data.importing.walk import Refusal, readable
 from latentdrift.data.inspection.statistics import mixed, modalities
 from latentdrift.data.tables.cell_parsing import NOT_NAMED, Doubt, are_dates
@@ -41,6 +42,7 @@ from latentdrift.data.tables.spellings import unite_spellings
 from latentdrift.data.tables.tables import Table
 from latentdrift.display.counting import count
 from latentdrift.errors import unknown
+from latentdrift.progress import ProgressCallback
 
 log = logging.getLogger(__name__)
 DESCRIBE = {
@@ -95,8 +97,9 @@ def publish(
     images: list[AcceptedPicture],
     refused: list[Refusal],
     options: ImportOptions,
+    progress: ProgressCallback | None = None,
 ) -> None:
-    """Replace identities by pseudonyms, assign splits, and write the cohort.
+    """Replace identities by pseudonyms, assign splits, register visits, and write the cohort.
 
     Args:
         plan: Plan of the import.
@@ -104,6 +107,7 @@ def publish(
         images: Pictures that enter the cohort.
         refused: Files and pictures that do not.
         options: Options of `import`.
+        progress: Called with (visits registered, all); None: not called.
     """
     salt = choose_salt(options.out, options.salt)
     spellings = sorted(_spellings(images))
@@ -120,6 +124,8 @@ def publish(
         rows.append(
             _row(image, salt) | moment | {"file_name": file_name, "split": split_of[position]}
         )
+    if options.register:
+        rows = register_visits(folder, rows, options.register, options.workers, staging, progress)
     metadata = [
         name
         for name in dict.fromkeys(name for row in rows for name in row)

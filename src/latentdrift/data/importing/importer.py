@@ -63,7 +63,7 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
         raise CohortError(
             f"nothing was taken from {options.source}: {counted(refused)}; no cohort was made{hint}"
         )
-    publish(plan, staging, images, refused, options)
+    publish(plan, staging, images, refused, options, progress)
     if plan.links and plan.links.cure:
         log.warning(
             "%d rows of the table have no file here: %s",

@@ -1,0 +1,1 @@
+"""Registration: one image of a patient laid onto another of the same view."""
