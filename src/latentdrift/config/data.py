@@ -55,7 +55,7 @@ class ImportOptions(Options):
     """Seed of the split."""
     salt: str | None = None
     """Secret of the patients' pseudonyms; default: a random one, stored beside the mapping."""
-    register: Literal["similarity", "affine"] | None = None
+    register: Literal["rigid", "similarity", "affine"] | None = None
     """Register later visits of a patient onto the first one, so that they differ in anatomy and not
     in position; `affine` stretches, too. The images before it stay in `unregistered/`."""
     workers: Count = 2

@@ -17,6 +17,7 @@ from latentdrift.attributes.specification import Cell
 from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.importing import isolation
+from latentdrift.data.importing.cohort_registration import is_cohort, register_cohort
 from latentdrift.data.importing.finalize import AcceptedPicture, counted, publish
 from latentdrift.data.importing.import_plan import Plan, prepare
 from latentdrift.data.importing.reader_task import ReaderTask
@@ -45,6 +46,8 @@ def import_cohort(options: ImportOptions, progress: Progress | None = None) -> C
         CohortError: `out` is in use, or no image was accepted.
         ResourceError: The disk is too small.
     """
+    if is_cohort(options):
+        return register_cohort(options, progress)
     plan = prepare(options)
     if plan.finished(options):
         log.info(

@@ -168,7 +168,7 @@ def _answer(
 def _registered(folder: Path, target: Path, pair: Pair, kind: str) -> RegisteredVisit:
     """Register a pair, and write the registered image."""
     fixed, moving = (_pixels(folder, row) for row in (pair.first, pair.later))
-    grids = _grid(pair.first, fixed), _grid(pair.later, moving)
+    grids = grid_of(pair.first, fixed), grid_of(pair.later, moving)
     found = register(_grey(fixed), _grey(moving), grids, kind)
     problem = found.problem(grids[0])
     if problem is not None:
@@ -198,8 +198,13 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
     return pixels.mean(-1) if pixels.ndim == 3 else pixels
 
 
-def _grid(row: ImageRow, pixels: np.ndarray) -> Grid:
-    """Pixels of an image; without a spacing each is 1 mm."""
+def grid_of(row: ImageRow, pixels: np.ndarray) -> Grid:
+    """Pixels of an image; without a spacing each is 1 mm.
+
+    Args:
+        row: Its row.
+        pixels: [H, W] or [H, W, 3].
+    """
     height, width = pixels.shape[:2]
     return Grid((height, width), (_number(row, "row_mm", 1.0), _number(row, "col_mm", 1.0)))
 

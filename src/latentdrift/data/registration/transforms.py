@@ -71,6 +71,15 @@ class Transform:
         return float(np.sqrt(abs(np.linalg.det(np.array(self.matrix)))))
 
 
+def rigid(parameters: np.ndarray) -> Transform:
+    """Rotation and shift.
+
+    Args:
+        parameters: [3]: shift in mm (row, column), rotation in radians.
+    """
+    return similarity(np.append(parameters, 0.0))
+
+
 def similarity(parameters: np.ndarray) -> Transform:
     """Rotation, shift and scale.
 
@@ -102,6 +111,7 @@ class TransformKind:
 
 
 KINDS: dict[str, TransformKind] = {
+    "rigid": TransformKind(rigid, 3),
     "similarity": TransformKind(similarity, 4),
     "affine": TransformKind(affine, 6),
 }
