@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from latentdrift.config.base import Count, Fraction, Options, Position
+
+# hides ABCMeta.register, which nobody calls on options
+warnings.filterwarnings("ignore", 'Field name "register" in "ImportOptions"', UserWarning)
 
 
 class ImportOptions(Options):

@@ -36,9 +36,7 @@ def test_a_known_transform_is_found(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     degrees, scale = rng.uniform(-8, 8), rng.uniform(0.94, 1.06)
     column, row = rng.uniform(-6, 6, 2)
-    known = AffineTransform(
-        scale=scale, rotation=np.deg2rad(degrees), translation=(column, row)
-    )
+    known = AffineTransform(scale=scale, rotation=np.deg2rad(degrees), translation=(column, row))
     image = drawn(kind, seed)
     moving = 1.2 * moved(image, known) + rng.normal(0, 0.02, image.shape)
     found = register(image, moving, (GRID, GRID)).transform

@@ -18,7 +18,9 @@ from latentdrift.data.cohort.cohort import Cohort, check_free, member, write_tab
 from latentdrift.data.cohort.visits import first_visits
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.importing.staging import Staging
-from latentdrift.data.importing.visit_registration import REGISTERED, grid_of, register_visits
+from latentdrift.data.importing.visit_registration import grid_of, register_visits
+from latentdrift.data.registration import columns
+from latentdrift.data.registration.columns import REGISTERED, STATUS, TRANSFORM
 from latentdrift.data.registration.registration import resample
 from latentdrift.data.registration.transforms import from_text
 from latentdrift.data.tables.pseudonymization import private_folder
@@ -58,13 +60,12 @@ def register_cohort(options: ImportOptions, progress: ProgressCallback | None = 
     staging = Staging.open(options.out, key("register", options.register, source.fingerprint))
     folder = staging.assemble()
     _copy_files(source, folder)
-    rows = [_plain(row) for row in source.table.to_dict("records")]
     assert options.register is not None
-    rows = register_visits(folder, rows, options.register, options.workers, staging, progress)
+    before = [_plain(row) for row in source.table.to_dict("records")]
+    rows = register_visits(folder, before, options.register, options.workers, staging, progress)
     _register_masks(source, folder, rows)
     info = source.info.model_dump(mode="json", exclude_unset=True)
-    further = [name for name in rows[0] if name not in source.table]
-    write_tables(folder, rows, {**info, "kept": [*source.info.kept, *further]})
+    write_tables(folder, rows, {**info, "kept": [*source.info.kept, *columns.ALL]})
     private = private_folder(options.out)
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
     results = {"fingerprint": Cohort.load(folder).fingerprint}
@@ -77,11 +78,11 @@ def _source(options: ImportOptions) -> Cohort:
     without_part = sorted(options.model_fields_set - OPTIONS)
     if without_part:
         raise OptionError(
-            f"{options.source} is a cohort, whose images, texts and splits stay when its visits are "
+            f"{options.source} is a cohort, whose texts and splits stay when its visits are "
             f"registered; leave out {', '.join(f'`{name}`' for name in without_part)}"
         )
     source = Cohort.load(options.source)
-    if "registration" in source.table:
+    if STATUS in source.table:
         raise OptionError(
             f"the visits of {options.source} are registered already; register the cohort that it "
             "was made from"
@@ -103,7 +104,9 @@ def _mask_columns(cohort: Cohort) -> Iterator[str]:
     for column in cohort.table.columns.drop("file_name"):
         names = cohort.table[column].dropna()
         if len(names) and all(
-            isinstance(name, str) and name.endswith(".png") and member(cohort.folder, name).is_file()
+            isinstance(name, str)
+            and name.endswith(".png")
+            and member(cohort.folder, name).is_file()
             for name in names
         ):
             yield column
@@ -115,11 +118,11 @@ def _register_masks(source: Cohort, folder: Path, rows: Sequence[ImageRow]) -> N
     first = first_visits(source.table)
     for position, before in enumerate(source.table.to_dict("records")):
         row = rows[position]
-        if row["registration"] != REGISTERED:
+        if row[STATUS] != REGISTERED:
             continue
         fixed = grid_of(rows[first[position]], source.stored(rows[first[position]]))
         grids = fixed, grid_of(before, source.stored(before))
-        transform = from_text(str(row["transform"]))
+        transform = from_text(str(row[TRANSFORM]))
         for column in columns:
             if isinstance(name := before[column], str):
                 with Image.open(member(source.folder, name)) as picture:

@@ -6,7 +6,7 @@ START READING AT `register_visits`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,25 +16,21 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from latentdrift.attributes.specification import ImageRow
+from latentdrift.attributes.specification import Cell, ImageRow
+from latentdrift.data.cohort.cohort import COLUMNS
 from latentdrift.data.cohort.visits import first_visits
 from latentdrift.data.images.image_writers import write_png
 from latentdrift.data.images.thumbnails import pixel_hash
 from latentdrift.data.importing import isolation
 from latentdrift.data.importing.staging import Staging
+from latentdrift.data.registration import columns
+from latentdrift.data.registration.columns import UNREGISTERED
 from latentdrift.data.registration.intensities import gain
 from latentdrift.data.registration.registration import register, resample
 from latentdrift.data.registration.transforms import Grid, to_text
 from latentdrift.progress import ProgressCallback
 from latentdrift.storage import write_text, written
 
-REFERENCE = "reference"
-REGISTERED = "registered"
-FAILED = "failed"
-"""Values of the column `registration`, the last one followed by the reason; empty for images that
-have no other visit."""
-UNREGISTERED = "unregistered"
-"""Folder of a cohort with the images before registration, and the column that names them."""
 CALIBRATED = ("CT",)
 """Modalities whose intensities mean the same in all images, so that they are not matched."""
 
@@ -63,24 +59,26 @@ class RegisteredVisit:
     sha256: str | None
     """Hash of the registered pixels; None: there are none."""
 
-    def cells(self, file_name: str, first: ImageRow) -> ImageRow:
+    def cells(self, file_name: str, first: ImageRow) -> dict[str, Cell]:
         """Cells of the visit's row.
 
         Args:
             file_name: Its image.
             first: Row of the first visit, whose pixels a registered image has.
         """
-        measured: ImageRow = {
-            "registration": f"{FAILED}: {self.problem}" if self.problem else REGISTERED,
-            "transform": self.transform,
-            "gain": round(self.gain, 4),
-            "correlation_before": round(self.before, 4),
-            "correlation": round(self.after, 4),
+        measured: dict[str, Cell] = {
+            columns.STATUS: (
+                f"{columns.FAILED}: {self.problem}" if self.problem else columns.REGISTERED
+            ),
+            columns.TRANSFORM: self.transform,
+            columns.GAIN: round(self.gain, 4),
+            columns.BEFORE: round(self.before, 4),
+            columns.AFTER: round(self.after, 4),
         }
         if self.sha256 is None:
             return measured
         spacing = {name: first.get(name) for name in ("row_mm", "col_mm")}
-        own = {"sha256": self.sha256, UNREGISTERED: _original(file_name)}
+        own: dict[str, Cell] = {"sha256": self.sha256, UNREGISTERED: _original(file_name)}
         return measured | spacing | own
 
 
@@ -91,7 +89,7 @@ def register_visits(
     workers: int,
     staging: Staging,
     progress: ProgressCallback | None = None,
-) -> list[ImageRow]:
+) -> list[dict[str, Cell]]:
     """Register the images of later visits onto the patient's first one in the same view.
 
     A registered image takes the place of the original, which goes to `unregistered/`.
@@ -105,13 +103,12 @@ def register_visits(
         progress: Called with (pairs done, all); None: not called.
 
     Returns:
-        The rows with the columns `registration`, `transform`, `gain`, `correlation_before`,
-        `correlation` and `unregistered`.
+        The rows with the columns of `registration/columns.py`.
     """
-    first = first_visits(pd.DataFrame(list(rows)))
+    table = pd.DataFrame(list(rows))
+    first = first_visits(table.reindex(columns=[*COLUMNS, *table.columns.difference(COLUMNS)]))
     pairs = {
-        str(rows[late]["file_name"]): Pair(rows[early], rows[late])
-        for late, early in first.items()
+        str(rows[late]["file_name"]): Pair(rows[early], rows[late]) for late, early in first.items()
     }
     (folder / UNREGISTERED).mkdir(exist_ok=True)
     sizes = [(name, (folder / name).stat().st_size) for name in pairs]
@@ -129,7 +126,7 @@ def register_visits(
     return [
         {**row, **done[name].cells(name, pairs[name].first)}
         if (name := str(row["file_name"])) in done
-        else {**row, "registration": REFERENCE if name in references else None}
+        else {**row, columns.STATUS: columns.REFERENCE if name in references else None}
         for row in rows
     ]
 
@@ -178,7 +175,7 @@ def _registered(folder: Path, target: Path, pair: Pair, kind: str) -> Registered
     lying = resample(moving, found.transform, grids)
     scale = _Scale.of(pair.later, moving)
     factor = 1.0
-    if moving.ndim == 2 and pair.later.get("modality") not in CALIBRATED:
+    if moving.ndim == 2 and not is_calibrated(pair.later):
         factor = gain(_Scale.of(pair.first, fixed).intensities(fixed), scale.intensities(lying))
         lying = scale.stored(factor * scale.intensities(lying))
     pixels = np.rint(lying.clip(0, scale.full)).astype(moving.dtype)
@@ -192,6 +189,11 @@ def _registered(folder: Path, target: Path, pair: Pair, kind: str) -> Registered
 def _pixels(folder: Path, row: ImageRow) -> np.ndarray:
     with Image.open(folder / str(row["file_name"])) as picture:
         return np.asarray(picture)
+
+
+def is_calibrated(row: ImageRow) -> bool:
+    """Whether intensities mean the same in all images of a row's modality."""
+    return row.get("modality") in CALIBRATED
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from latentdrift.attributes.specification import ImageRow
 from latentdrift.data.cohort.cohort import Cohort, background
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.letterbox import Fit
+from latentdrift.data.inspection.registered_visits import RegisteredPair, worst_pairs
 from latentdrift.data.inspection.results import (
     CategoryAttribute,
     Inspection,
@@ -82,6 +83,7 @@ def _blocks(cohort: Cohort, inspection: Inspection) -> list[html_report.Block]:
             + _counts("window", inspection.intensity.windows)
         ),
         *_left_out(inspection),
+        *_registration(cohort, inspection),
         *_near_duplicates(cohort, inspection),
         html_report.heading("Contact sheet"),
         *_contact_sheet(cohort),
@@ -229,6 +231,47 @@ def _left_out(inspection: Inspection) -> list[html_report.Block]:
     return [html_report.heading("Not taken at import"), html_report.table(rows)] if rows else []
 
 
+def _registration(cohort: Cohort, inspection: Inspection) -> list[html_report.Block]:
+    """Counts of registered visits, and the pairs that resemble each other least."""
+    found = inspection.registration
+    if found is None:
+        return []
+    rows = [{"visits": "registered", "images": found.registered}]
+    rows += [
+        {"visits": f"not registered: {reason}", "images": number}
+        for reason, number in found.failed.items()
+    ]
+    spread = [
+        {"correlation with the first visit": name, **numbers}
+        for name, numbers in (
+            ("before", found.correlation_before),
+            ("after", found.correlation),
+        )
+    ]
+    tiles = [
+        (_fitted(picture), caption)
+        for pair in worst_pairs(cohort)
+        for picture, caption in (
+            (pair.first, "first visit"),
+            (pair.before, f"{pair.file_name} before"),
+            (pair.after, f"after, r = {pair.correlation:.3f}"),
+            (_difference(pair), "after - first visit, grey is 0"),
+        )
+    ]
+    return [
+        html_report.heading("Registration of visits"),
+        html_report.table(rows),
+        *([html_report.table(spread)] if found.registered else []),
+        *([html_report.text("Least similar pairs:"), html_report.gallery(tiles)] if tiles else []),
+    ]
+
+
+def _difference(pair: RegisteredPair) -> np.ndarray:
+    """Difference of a registered visit from the first one, in [-1, 1]."""
+    result: np.ndarray = (pair.after - pair.first).clip(-1, 1)
+    return result
+
+
 def _near_duplicates(cohort: Cohort, inspection: Inspection) -> list[html_report.Block]:
     by_name = cohort.table.set_index("file_name", drop=False)
     tiles = [
@@ -265,7 +308,11 @@ def _contact_sheet(cohort: Cohort) -> list[html_report.Block]:
 
 
 def _tile(cohort: Cohort, row: ImageRow) -> np.ndarray:
-    pixels = cohort.pixels(row)
+    return _fitted(cohort.pixels(row))
+
+
+def _fitted(pixels: np.ndarray) -> np.ndarray:
+    """Pixels letterboxed to a tile."""
     return Fit(pixels.shape[0], pixels.shape[1], TILE).apply(pixels, fill=background(pixels))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from latentdrift.data.inspection.registered_visits import RegistrationStatistics
+
 
 @dataclass(frozen=True)
 class SplitSize:
@@ -154,6 +156,8 @@ class Inspection:
     rejected: dict[str, int]
     """Reason -> number of files that the import rejected."""
     fingerprint: str
+    registration: RegistrationStatistics | None
+    """None where no visits were registered."""
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from latentdrift.data.cohort.description import SplitInfo
 from latentdrift.data.cohort.splits import SPLITS
 from latentdrift.data.images.near_duplicates import MayPair, near_duplicates
 from latentdrift.data.images.thumbnails import thumbnail
+from latentdrift.data.inspection.registered_visits import registration_statistics
 from latentdrift.data.inspection.results import (
     AgeHistogram,
     CategoryAttribute,
@@ -29,6 +30,7 @@ from latentdrift.data.inspection.results import (
     SplitSize,
     VisitStatistics,
 )
+from latentdrift.data.registration import columns
 from latentdrift.display.counting import count
 
 BINS = 64
@@ -57,14 +59,16 @@ class PixelStatistics:
 def inspect(cohort: Cohort) -> Inspection:
     """Measure a cohort: counts, ages, visits, intensities and leaks, with warnings in sentences."""
     pixels = measure_pixels(cohort, cohort.table)
-    missing = cohort.table.isna().sum()
+    missing = cohort.table.drop(columns=list(columns.ALL), errors="ignore").isna().sum()
     inspection = Inspection(
         describe=cohort.describe,
         images=len(cohort.table),
         patients=int(cohort.table["patient"].nunique()),
         splits=_splits(cohort),
         attributes={
-            name: _attribute(cohort, name, spec) for name, spec in cohort.described_columns.items()
+            name: _attribute(cohort, name, spec)
+            for name, spec in cohort.described_columns.items()
+            if name not in columns.ALL
         },
         ages=_ages(cohort),
         visits=_visits(cohort),
@@ -77,6 +81,7 @@ def inspect(cohort: Cohort) -> Inspection:
         leaks=leaks(cohort, pixels.thumbnails),
         rejected=cohort.info.rejected_by_reason,
         fingerprint=cohort.fingerprint,
+        registration=registration_statistics(cohort),
     )
     return replace(inspection, warnings=cohort.warnings + warnings(inspection, cohort.info.split))
 

@@ -14,8 +14,8 @@ def gain(fixed: np.ndarray, moved: np.ndarray) -> float:
     """Factor by which a registered image matches the fixed one in its bright tissue.
 
     It is the median of ratios over the brighter half of the tissue of either image. Atrophy and
-    effusions move the darker borders: on phantoms that age by 15 years the median over all tissue is
-    1.9 to 3.6 % off, and this one 0.0 to 0.4 % (n = 8).
+    effusions move the darker borders: on phantoms that age by 15 years the median over all tissue
+    is 1.9 to 3.6 % off, and this one 0.0 to 0.4 % (n = 8).
 
     Args:
         fixed: Grey image [H, W].

@@ -59,7 +59,9 @@ class Registration:
         if not 1 / MAX_SCALE <= transform.scale <= MAX_SCALE:
             return f"scale of {transform.scale:.2f} is beyond {MAX_SCALE} or its inverse"
         if max(map(abs, transform.shift)) > MAX_SHIFT * fixed.field:
-            return f"shift of {max(map(abs, transform.shift)):.0f} mm is beyond a quarter of the image"
+            return (
+                f"shift of {max(map(abs, transform.shift)):.0f} mm is beyond a quarter of the image"
+            )
         return None
 
 
@@ -146,7 +148,8 @@ class _Level:
         indices = self.grid.indices(transform.of(self.points))
         weights = _inside(indices, self.grid.shape)
         moved = ndimage.map_coordinates(self.moving, indices, order=1, mode="nearest")
-        return (_normalised(moved, weights) - _normalised(self.fixed, weights)).ravel()
+        difference: np.ndarray = _normalised(moved, weights) - _normalised(self.fixed, weights)
+        return difference.ravel()
 
     def fit(self, at: Callable[[np.ndarray], Transform], start: np.ndarray) -> np.ndarray:
         """Parameters of the transform with the least residuals, from a start."""

@@ -57,7 +57,8 @@ class Transform:
     def of(self, points: np.ndarray) -> np.ndarray:
         """Transformed points, [2, H, W] in mm."""
         moved: np.ndarray = np.tensordot(np.array(self.matrix), points, 1)
-        return moved + np.array(self.shift)[:, None, None]
+        moved += np.array(self.shift)[:, None, None]
+        return moved
 
     @property
     def rotation(self) -> float:
