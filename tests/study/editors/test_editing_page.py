@@ -7,7 +7,7 @@ import pytest
 from latentdrift.display.html_report import DASH
 from latentdrift.evaluate.statistics.results import EditMean
 from latentdrift.study.editors.editing_page import cell, people
-from latentdrift.study.editors.editor_benchmark import METRICS, EditorRow
+from latentdrift.study.editors.editor_summary import METRICS, EditorRow
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_the_bench_runs_on_phantoms_and_goes_on(
     assert dry_run.run("bench editors", there)["edits"] == 0
 
 
-def test_the_bench_follows_visits_beside_both_baselines(
+def test_the_bench_follows_visits_beside_all_baselines(
     adapter: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
     options = asked(
@@ -100,7 +100,12 @@ def test_the_bench_follows_visits_beside_both_baselines(
         row["editor"]: row
         for row in json.loads((tmp_path / "bench" / "editors.json").read_text())["rows"]
     }
-    assert list(rows) == ["no change", "autoencoder", "mean change", "ddim", "ddim, as drawn"]
+    baselines = ["no change", "autoencoder", "mean change", "ridge regression", "volume model"]
+    assert list(rows) == [*baselines, "ddim", "ddim, as drawn"]
+    assert rows["no change"]["metrics"]["error_reduction_4"]["value"] == 0
+    assert rows["mean change"]["metrics"]["error_reduction_1"]["value"] > 0
+    assert set(rows["volume model"]["metrics"]) >= {"ventricles_r2", "fluid_slope"}
+    assert "ssim" not in rows["volume model"]["metrics"]  # it draws no image
     assert rows["no change"]["metrics"]["effect"]["value"] == 0
     assert (
         rows["mean change"]["metrics"]["effect"]["value"] > 0

@@ -22,16 +22,14 @@ from latentdrift.study.benchmarks.benchmark import Bench, Cell
 from latentdrift.study.benchmarks.variant_metrics import Judge
 from latentdrift.study.benchmarks.variant_result import RunMetric, VariantResult
 from latentdrift.study.editors.editor_benchmark import (
-    METRICS,
     EditorBenchmark,
     baseline,
     edited,
-    mean,
-    mean_over_patients,
     outcomes,
     picture_of,
     score,
 )
+from latentdrift.study.editors.editor_summary import METRICS, mean, mean_over_patients
 
 MAX_EDIT_IMAGES = 8  # edits kept of each variant
 

@@ -10,13 +10,8 @@ from latentdrift.display.html_report import DASH, markdown
 from latentdrift.evaluate.statistics.results import EditMean
 from latentdrift.storage import write_json, write_text
 from latentdrift.study.editors import round_trip
-from latentdrift.study.editors.editor_benchmark import (
-    BASELINES,
-    METRICS,
-    EditorBenchmark,
-    EditorRow,
-    strips,
-)
+from latentdrift.study.editors.editor_benchmark import ROWS_BESIDE, EditorBenchmark, strips
+from latentdrift.study.editors.editor_summary import TITLES, EditorRow
 from latentdrift.study.editors.round_trip import RoundTrip
 
 
@@ -65,10 +60,10 @@ def write_editors(
 
 def people(rows: Sequence[EditorRow]) -> list[dict[str, str]]:
     """Table for readers: titles and formatted cells."""
-    names = [name for name in METRICS if any(name in row.metrics for row in rows)]
+    names = [name for name in TITLES if any(name in row.metrics for row in rows)]
     return [
         {"change": row.change, "editor": row.editor}
-        | {METRICS[name]: cell(row.metrics.get(name)) for name in names}
+        | {TITLES[name]: cell(row.metrics.get(name)) for name in names}
         for row in rows
     ]
 
@@ -109,5 +104,5 @@ def words(bench: EditorBenchmark) -> list[str]:
         "is kept. Rows named 'as drawn' show the image as the editor drew it, without the "
         "detail that the autoencoder loses."
     )
-    baselines = "; ".join(f"{name}: {BASELINES[name]}" for name in bench.baselines)
+    baselines = "; ".join(f"{name}: {ROWS_BESIDE[name]}" for name in bench.baselines)
     return [what, measured_as, sampling, f"Baselines: {baselines}."]

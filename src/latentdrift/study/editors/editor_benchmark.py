@@ -3,7 +3,7 @@ READING AT `run`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,13 +26,15 @@ from latentdrift.evaluate.attributes.ground_truth import (
     against_visit,
     tissue_fraction,
 )
-from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
-from latentdrift.evaluate.statistics.results import EditMean, ResultModel
+from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
+from latentdrift.evaluate.attributes.visit_metrics import change_metrics, volume_metrics
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.sample.synthetic_cohort import contact_sheet
 from latentdrift.storage import Results, key, written
-from latentdrift.study.editors.reference_edits import Case, mean_change, of_phantoms, of_visits
+from latentdrift.study.editors.editor_summary import METRICS, EditorRow, summary
+from latentdrift.study.editors.reference_edits import Case, of_phantoms, of_visits
+from latentdrift.study.editors.visit_baselines import VisitBaselines
 
 MAX_STRIP_CASES = 6  # cases whose pictures are kept
 COARSE = (
@@ -41,41 +43,26 @@ COARSE = (
 NOTHING = "no change"
 ROUND_TRIP = "autoencoder"
 MEAN = "mean change"
+RIDGE = "ridge regression"
 BASELINES: dict[str, str] = {
     NOTHING: "the picture as it is",
     ROUND_TRIP: "encoded and decoded, which every editor does",
-    MEAN: "plus what changes in training patients on the mean",
+    MEAN: "plus the mean change per year of training patients, times the years",
+    RIDGE: (
+        "the mean change, and a ridge regression of the rest on years by age, categories and "
+        "principal components of the first visit, fitted to training patients"
+    ),
 }
 """Baselines that stand in place of an edit, with their descriptions."""
-
-# Name -> its title, and how it is better: up, down, nearer to 1, or nearer to the row below it. Of
-# a phantom, then of visits.
-METRICS: dict[str, str] = {
-    "inside": "error where the truth changes",
-    "outside": "change where it does not",
-    "effect": "share of the true change",
-    "ssim": "SSIM with the truth",
-    "psnr": "PSNR (dB)",
-    "difference_ssim": "SSIM of the differences",
-    "tissue": "change of tissue fraction",
-    "true_tissue": "true change of it",
-    "ventricle": "change of ventricle area, share of the picture",
-    "true_ventricle": "true change of ventricle area",
-    "heart": "change of heart width, share of the picture",
-    "true_heart": "true change of heart width",
-    "identity": "share still most like their own original",
+VOLUMES_ALONE = "volume model"
+ROWS_BESIDE: dict[str, str] = {
+    **BASELINES,
+    VOLUMES_ALONE: (
+        "changes of volumes, and no image, predicted from years, years by today's volume and years "
+        "by category; fitted to training patients"
+    ),
 }
-
-
-class EditorRow(ResultModel):
-    """Row of the table: an editor or a baseline, on the cases of one change."""
-
-    change: str
-    editor: str
-    n: int
-    """Number of cases."""
-    metrics: dict[str, EditMean]
-    """By rows of METRICS, those that were measured."""
+"""All rows beside the editors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +146,30 @@ class EditorBenchmark:
         return result
 
     @cached_property
-    def mean_change(self) -> np.ndarray | None:
-        """Mean change [R, R] between the visits of training patients; None for phantoms."""
-        return None if self.cohort is None else mean_change(self.cohort, self.resolution)
+    def visit_baselines(self) -> VisitBaselines | None:
+        """Baselines fitted to training patients; None for phantoms, and without such visits."""
+        if self.cohort is None:
+            return None
+        spec = self.model.info.attributes
+        return VisitBaselines.of(self.cohort, self.resolution, spec, brains=self.shows_brains)
+
+    @property
+    def shows_brains(self) -> bool:
+        """Whether the images are slices of brains."""
+        return "brain" in self.model.info.pictures.lower()
 
     @property
     def baselines(self) -> tuple[str, ...]:
         """Baselines that exist for these cases."""
-        return tuple(name for name in BASELINES if name != MEAN or self.mean_change is not None)
+        fitted = self.visit_baselines
+        exists = {
+            NOTHING: True,
+            ROUND_TRIP: True,
+            MEAN: fitted is not None,
+            RIDGE: fitted is not None,
+            VOLUMES_ALONE: fitted is not None and fitted.volumes is not None,
+        }
+        return tuple(name for name in ROWS_BESIDE if exists[name])
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -248,6 +251,10 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[EditorRow]:
     first = {case.subject.name for case in bench.cases[:MAX_STRIP_CASES]}
     for done, (row, case) in enumerate(missing, start=1):
         original = picture_of(case)
+        if row == VOLUMES_ALONE:
+            bench.keep(row, case, volume_score(bench, case, original), None)
+            report(done, len(missing))
+            continue
         outcome = (
             {row: baseline(bench, row, case, original)}
             if row in BASELINES
@@ -327,8 +334,10 @@ def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray)
         case: The case.
         original: Its original, [R, R] in [0, 1].
     """
-    if row == MEAN:
-        return np.asarray((original + bench.mean_change).clip(0, 1))
+    fitted = bench.visit_baselines
+    if fitted and case.interval and row in (MEAN, RIDGE):
+        predictor = fitted.mean if row == MEAN else fitted.ridge
+        return predictor.predict(original, case.interval)
     if row == NOTHING:
         return original
     base = bench.model.base
@@ -380,7 +389,7 @@ def unit(x: torch.Tensor) -> np.ndarray:
 def score(
     bench: EditorBenchmark, case: Case, original: np.ndarray, edited_image: np.ndarray
 ) -> dict[str, float]:
-    """Metrics of one edit, rows of METRICS.
+    """Metrics of one edit: rows of METRICS, and for visits the parts of RATIOS.
 
     Args:
         bench: The benchmark.
@@ -391,16 +400,39 @@ def score(
     three = original[None], edited_image[None], case.truth[None]
     scores = dict(against_truth(*three)) if bench.cohort is None else {}
     scores |= against_visit(*three)
-    if "brain" in bench.model.info.pictures.lower():
+    if bench.shows_brains:
         before, after, true = (tissue_fraction(part)[0] for part in three)
         scores |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
     scores |= _of_structure(case, original, edited_image)
     scores["identity"] = np.array([recognised(bench, case, edited_image)])
-    return {
-        name: float(values[0])
-        for name, values in scores.items()
-        if name in METRICS and np.isfinite(values[0])
-    }
+    numbers = {name: float(values[0]) for name, values in scores.items() if name in METRICS}
+    if bench.cohort is not None:
+        numbers |= change_metrics(original, edited_image, case.truth)
+        if bench.shows_brains:
+            numbers |= volume_metrics(
+                *(tissue_volumes(part) for part in (original, edited_image, case.truth))
+            )
+    return _finite(numbers)
+
+
+def volume_score(bench: EditorBenchmark, case: Case, original: np.ndarray) -> dict[str, float]:
+    """Metrics of the volume model, which predicts volumes and no image.
+
+    Args:
+        bench: The benchmark.
+        case: The case.
+        original: Original [R, R] in [0, 1].
+    """
+    fitted = bench.visit_baselines
+    assert fitted is not None and fitted.volumes is not None and case.interval is not None
+    first = tissue_volumes(original)
+    predicted = fitted.volumes.predict(first, case.interval)
+    return _finite(volume_metrics(first, predicted, tissue_volumes(case.truth)))
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The numbers that are known."""
+    return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
 
 def _of_structure(
@@ -455,53 +487,8 @@ def summarise(bench: EditorBenchmark) -> Iterator[EditorRow]:
         cases = [case for case in bench.cases if case.group == group]
         for row in bench.rows:
             results = [bench.result(row, case) or {} for case in cases]
-            metrics = {
-                name: mean([one.get(name) for one in results], cases, bench.options)
-                for name in METRICS
-            }
-            measured = {name: metric for name, metric in metrics.items() if metric is not None}
+            measured = summary(results, cases, bench.options)
             yield EditorRow(change=group, editor=row, n=len(cases), metrics=measured)
-
-
-def mean(
-    values: Sequence[float | None], cases: Sequence[Case], options: BenchEditorsOptions
-) -> EditMean | None:
-    """Mean of a metric over cases, with its interval over patients.
-
-    Args:
-        values: Value of each case; None is skipped.
-        cases: The cases.
-        options: Resamples and seed.
-
-    Returns:
-        The mean; None without any value.
-    """
-    known = [
-        (value, case.patient)
-        for value, case in zip(values, cases, strict=True)
-        if value is not None
-    ]
-    if not known:
-        return None
-    numbers, patients = zip(*known, strict=True)
-    return mean_over_patients(numbers, patients, options)
-
-
-def mean_over_patients(
-    values: Sequence[float], patients: Sequence[str], options: BenchEditorsOptions
-) -> EditMean:
-    """Mean with its 95 % interval over patients.
-
-    Args:
-        values: At least one value.
-        patients: Patient of each value.
-        options: Resamples and seed.
-    """
-    numbers = np.array(values)
-    units = groups(len(numbers), patients)
-    source = rng(options.seed, "bench", "editors")
-    ci = mean_interval(numbers, units, options.bootstrap, source)
-    return EditMean(value=float(numbers.mean()), ci=ci, n=len(numbers))
 
 
 def strips(bench: EditorBenchmark) -> Iterator[tuple[np.ndarray, str]]:

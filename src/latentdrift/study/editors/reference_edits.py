@@ -22,6 +22,7 @@ from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import CohortError, OptionError
 from latentdrift.seeds import derive
 from latentdrift.study.editors.structures import Structure
+from latentdrift.study.editors.visit_pairs import VisitInterval, interval
 
 YEARS = 15  # that a phantom ages
 VISIT = 1  # seed of the scanner: the same for a phantom and its counterfactual
@@ -41,6 +42,8 @@ class Case:
     patient: str
     row: int | None = None
     """Position in the cohort; None of a phantom."""
+    interval: VisitInterval | None = None
+    """Time to the true later visit; None of a phantom."""
     structure: Structure | None = None
     """Structure that is measured in a phantom's images; None without a phantom."""
 
@@ -224,6 +227,7 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: Spec) -> list[C
                 truth.astype(np.float64),
                 patient,
                 position,
+                interval(table, ends.first, ends.last, spec),
             )
         )
     if not cases:
@@ -232,28 +236,6 @@ def of_visits(cohort: Cohort, split: str, resolution: int, spec: Spec) -> list[C
             "or `phantom`"
         )
     return cases
-
-
-def mean_change(cohort: Cohort, resolution: int) -> np.ndarray:
-    """Mean difference between last and first visit of training patients, [R, R]; intensities in [0,
-    1].
-
-    Args:
-        cohort: The cohort.
-        resolution: R, pixels on a side.
-
-    Returns:
-        Zeros where no training patient has two visits.
-    """
-    table = cohort.rows("train")
-    ends = list(_ends(table))
-    if not ends:
-        return np.zeros((resolution, resolution))
-    first, last = (
-        (cohort.batch(table.loc[list(rows)], resolution).mean(1) + 1) / 2
-        for rows in zip(*ends, strict=True)
-    )
-    return np.asarray((last - first).mean(0), dtype=np.float64)
 
 
 def _ends(table: Any) -> Iterator[tuple[int, int]]:

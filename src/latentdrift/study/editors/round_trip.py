@@ -13,6 +13,7 @@ from latentdrift.edit.inversions.inversion_cache import InversionCache
 from latentdrift.evaluate.statistics.results import EditMean, ResultModel
 from latentdrift.progress import ProgressCallback
 from latentdrift.study.editors import editor_benchmark
+from latentdrift.study.editors.editor_summary import mean_over_patients
 from latentdrift.study.editors.reference_edits import Case
 
 ERROR = "round_trip"
@@ -77,7 +78,7 @@ def _summary(bench: editor_benchmark.EditorBenchmark, editor: str, steps: int) -
     stored = [(bench.result(_row(editor, steps), case), case.patient) for case in bench.cases]
     known = [(metrics[ERROR], patient) for metrics, patient in stored if metrics is not None]
     errors, patients = zip(*known, strict=True)
-    mean = editor_benchmark.mean_over_patients(errors, patients, bench.options)
+    mean = mean_over_patients(errors, patients, bench.options)
     return RoundTrip(editor=editor, steps=steps, error=mean)
 
 
@@ -90,7 +91,7 @@ def _autoencoder(bench: editor_benchmark.EditorBenchmark) -> RoundTrip:
         again = editor_benchmark.baseline(bench, row, case, original)
         errors.append(_error(original, again))
     patients = [case.patient for case in bench.cases]
-    mean = editor_benchmark.mean_over_patients(errors, patients, bench.options)
+    mean = mean_over_patients(errors, patients, bench.options)
     return RoundTrip(editor=row, steps=0, error=mean)
 
 
