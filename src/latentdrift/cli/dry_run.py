@@ -65,15 +65,23 @@ def run(verb: str, options: config.Options) -> Result:
 def import_(options: config.ImportOptions) -> Result:
     """Estimate an import: files that it would read, refuse and need, and the time, from a few
     files."""
+    from latentdrift.data.importing.cohort_registration import is_cohort
     from latentdrift.data.importing.import_cost import import_cost
     from latentdrift.data.importing.import_plan import prepare, survey
+    from latentdrift.data.importing.registration_cost import registration_cost, seconds_per_visit
 
+    if is_cohort(options):
+        registration = registration_cost(options)
+        return {**asdict(registration), "seconds": round(registration.seconds, 1)}
     plan = prepare(options)
     surveyed = survey(plan, options)
     cost = import_cost(plan, options)
     left_out = Counter(surveyed["files_left_out"])
     if cost.tried == cost.files:
         left_out.update(cost.refused)
+    registering = (
+        cost.files * seconds_per_visit(options) / options.workers if options.register else 0.0
+    )
     return {
         **surveyed,
         "files_left_out": dict(left_out.most_common()),
@@ -82,7 +90,7 @@ def import_(options: config.ImportOptions) -> Result:
         "disk_bytes": cost.disk_bytes,
         "seconds_per_file": round(cost.seconds_per_file, 5),
         "seconds": round(cost.seconds, 1),
-        "seconds_at_most": round(cost.seconds_at_most, 1),
+        "seconds_at_most": round(cost.seconds_at_most + registering, 1),
     }
 
 

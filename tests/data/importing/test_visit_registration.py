@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from latentdrift.config import ImportOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.images.thumbnails import pixel_hash
 from latentdrift.data.importing import visit_registration
+from latentdrift.data.importing.cohort_registration import register_cohort
 from latentdrift.data.importing.importer import import_cohort
+from latentdrift.data.importing.registration_cost import registration_cost
 from latentdrift.data.phantom import phantom
 from latentdrift.data.registration.transforms import from_text
 from latentdrift.errors import OptionError
@@ -180,3 +183,13 @@ def test_options_without_a_part_are_refused(plain: Cohort, registered: Cohort, t
         )
     with pytest.raises(OptionError, match="registered already"):
         import_cohort(ImportOptions(source=registered.folder, out=tmp_path / "b", register="rigid"))
+
+
+def test_a_dry_run_says_visits_and_time_and_writes_nothing(plain: Cohort, tmp_path) -> None:
+    options = ImportOptions(source=plain.folder, out=tmp_path / "out", register="rigid", workers=1)
+    cost = registration_cost(options)
+    assert (cost.images, cost.visits) == (7, 3)
+    assert not options.out.exists()
+    began = time.perf_counter()
+    register_cohort(options)
+    assert cost.seconds < 20 * (time.perf_counter() - began)

@@ -50,7 +50,7 @@ def register_cohort(options: ImportOptions, progress: ProgressCallback | None = 
         OptionError: An option has no part in it, or the cohort is registered already.
         CohortError: The cohort cannot be read, or `out` is in use.
     """
-    source = _source(options)
+    source = cohort_to_register(options)
     inputs = {"cohort": source.fingerprint}
     if (options.out / "cohort.json").is_file() and record.is_of(
         private_folder(options.out), "import", options, inputs
@@ -74,7 +74,16 @@ def register_cohort(options: ImportOptions, progress: ProgressCallback | None = 
     return Cohort.load(options.out)
 
 
-def _source(options: ImportOptions) -> Cohort:
+def cohort_to_register(options: ImportOptions) -> Cohort:
+    """The cohort whose visits are to be registered.
+
+    Args:
+        options: Options of `import`.
+
+    Raises:
+        OptionError: An option has no part in it, or the cohort is registered already.
+        CohortError: The cohort cannot be read.
+    """
     without_part = sorted(options.model_fields_set - OPTIONS)
     if without_part:
         raise OptionError(
