@@ -25,6 +25,7 @@ def test_keys_of_the_file(cohort):
         "leaks",
         "rejected",
         "fingerprint",
+        "registration",
         "warnings",
     ]
     assert list(content["leaks"]) == ["patients", "pixels", "near_duplicates"]
