@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.registration.columns import STATUS
 from latentdrift.display import html_report
 from latentdrift.display.html_report import DASH, markdown
 from latentdrift.evaluate.statistics.results import EditMean
@@ -68,6 +70,11 @@ def people(rows: Sequence[EditorRow]) -> list[dict[str, str]]:
     ]
 
 
+def _and_position(cohort: Cohort) -> str:
+    """What registration would take away; nothing of registered visits."""
+    return "" if STATUS in cohort.table else " and position (`import --register` removes it)"
+
+
 def cell(metric: EditMean | None) -> str:
     """Table cell of a metric with its 95 % interval, `0.31 [0.22, 0.41]`; a dash for None."""
     if metric is None or metric.value is None:
@@ -84,8 +91,11 @@ def words(bench: EditorBenchmark) -> list[str]:
         (
             f"{n} first visits of patients of the {options.split} split, edited into the age "
             "and diagnosis of the last visit. The truth is that last visit. Two visits also "
-            "differ by noise and position, so a share of 1 cannot be reached. Compare each "
-            "editor with both baselines."
+            f"differ by noise{_and_position(bench.cohort)}, so a share of 1 cannot be reached. "
+            "Compare each editor with the baselines. Errors after a blur, and changes of volumes, "
+            "are sums over patients, divided by those of no change: 0 is no better than no "
+            "change, 1 is perfect, below 0 is worse. A calibration slope is the regression of the "
+            "true on the predicted change: 1 is the right size."
         )
         if bench.cohort is not None
         else (
