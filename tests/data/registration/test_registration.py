@@ -9,9 +9,8 @@ import pytest
 from skimage.transform import AffineTransform, warp
 
 from latentdrift.data.phantom import phantom
-from latentdrift.data.registration.intensities import gain
 from latentdrift.data.registration.registration import register, resample
-from latentdrift.data.registration.transforms import KINDS, Grid, from_text, to_text
+from latentdrift.data.registration.transforms import Grid
 
 SIDE = 128
 GRID = Grid((SIDE, SIDE), (1.0, 1.0))
@@ -95,23 +94,3 @@ def test_a_brain_on_its_side_is_a_problem() -> None:
     image = drawn("brain", 0)
     found = register(image, moved(image, AffineTransform(rotation=np.deg2rad(40))), (GRID, GRID))
     assert found.problem(GRID)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_transform_survives_its_cell(kind: str) -> None:
-    transform = KINDS[kind].make(np.linspace(0.01, 0.06, KINDS[kind].parameters))
-    again = from_text(to_text(transform))
-    assert np.array(again.matrix) == pytest.approx(np.array(transform.matrix), rel=1e-5)
-    assert again.shift == pytest.approx(transform.shift, rel=1e-5)
-
-
-@pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
-def test_the_gain_is_that_of_tissue_and_not_of_what_has_changed(factor: float) -> None:
-    """Atrophy darkens a ring of pixels; the gain stays that of the scanner."""
-    row = phantom.kind_of("brain")
-    state = row.history(np.random.default_rng(1), 1)[0].attributes
-    young, old = (
-        row.render(1, type(state)(**{**vars(state), "age": age}), visit=1, size=SIDE)
-        for age in (60, 75)
-    )
-    assert gain(young, old / factor) == pytest.approx(factor, rel=0.01)
