@@ -610,3 +610,22 @@ def test_generate_says_that_it_edits(run: Path, tmp_path: Path) -> None:
         match=rf"is for editing: .*run latentdrift edit {re.escape(str(run))} IMAGE --set age=85",
     ):
         service.run("generate", asked, quiet=True)
+
+
+def test_pairs_are_of_registered_visits_where_there_are_some(
+    cohort: Cohort, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A visit that could not be registered stands in no pair, and the log says so."""
+    caplog.set_level("INFO")
+    every = of_pairs(cohort, "train", fit_options(cohort), "brain MRI")
+    assert "are not registered" in caplog.text
+    table = cohort.table.copy()
+    table["registration"] = "registered"
+    lost = every[0].row
+    table.loc[lost, "registration"] = "failed: correlation 0.10 is below 0.5"
+    known = Cohort(cohort.folder, table, cohort.info)
+    kept = of_pairs(known, "train", fit_options(cohort), "brain MRI")
+    assert lost not in {place for one in kept for place in (one.row, one.shown)}
+    others = [one for one in every if lost not in (one.row, one.shown)]
+    assert [(one.row, one.shown) for one in kept] == [(one.row, one.shown) for one in others]
+    assert f"{len(table[table['split'] == 'train']) - 1} images are registered" in caplog.text

@@ -15,6 +15,7 @@ from latentdrift.config import FitOptions
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.row_selection import check_category
 from latentdrift.data.cohort.visits import pairs
+from latentdrift.data.registration.columns import REFERENCE, REGISTERED, STATUS
 from latentdrift.errors import CohortError, OptionError
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     """Examples for every pair of visits: the later image, the instruction, and the earlier image's
     row.
 
-    Pairs without a difference that an instruction can state are left out.
+    Pairs without a difference that an instruction can state are left out, and of a cohort with
+    registered visits the images that could not be registered.
 
     Args:
         cohort: The cohort.
@@ -107,7 +109,7 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     cells = rows.to_dict("index")
     examples = []
     refusals = []
-    for earlier, later in pairs(rows):
+    for earlier, later in pairs(_comparable(rows, split)):
         try:
             examples.append(
                 Example(
@@ -134,6 +136,20 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
             "the cohort again with these columns, or take another method"
         )
     return examples
+
+
+def _comparable(rows: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Images whose differences are not of position, where visits were registered; otherwise all."""
+    if STATUS not in rows:
+        log.info(
+            "Visits of the %s split are not registered, so differences of position are learned, "
+            "too; `latentdrift import COHORT --register rigid --out NEW` registers them.",
+            split,
+        )
+        return rows
+    is_in_place = rows[STATUS].isin((REFERENCE, REGISTERED))
+    log.info("Visits of the %s split: %d images are registered.", split, is_in_place.sum())
+    return rows[is_in_place]
 
 
 def _called(rows: pd.DataFrame, split: str, options: FitOptions) -> pd.DataFrame:
