@@ -89,3 +89,26 @@ def test_ct_keeps_its_intensities(registered: Cohort) -> None:
     later = registered.table.loc[1].to_dict()
     assert visit_registration.is_calibrated({**later, "modality": "CT"})
     assert not visit_registration.is_calibrated({**later, "modality": "MR"})
+
+
+def test_single_visits_are_left_as_they_are(scans: Path, tmp_path, caplog) -> None:
+    """One visit a patient: a warning, and no empty columns or folders."""
+    lines = (scans / "table.csv").read_text().splitlines()
+    table = tmp_path / "first.csv"
+    table.write_text("\n".join([lines[0], *(line for line in lines if "_0.png" in line)]))
+    cohort = imported(scans, tmp_path / "cohort", register="rigid", table=table)
+    assert len(cohort.table) == 4 and "registration" not in cohort.table
+    assert "no patient has two visits" in caplog.text
+    assert not (cohort.folder / "unregistered").exists()
+
+
+def test_hugging_face_datasets_loads_a_registered_cohort(registered: Cohort, tmp_path) -> None:
+    from datasets import load_dataset
+
+    loaded = load_dataset(
+        "imagefolder", data_dir=str(registered.folder), cache_dir=str(tmp_path), split="train"
+    )
+    assert len(loaded) == len(registered.table)
+    assert np.array_equal(
+        np.asarray(loaded[1]["image"]), registered.stored(registered.table.loc[1].to_dict())
+    )

@@ -127,7 +127,7 @@ def _register_masks(source: Cohort, folder: Path, rows: Sequence[ImageRow]) -> N
     first = first_visits(source.table)
     for position, before in enumerate(source.table.to_dict("records")):
         row = rows[position]
-        if row[STATUS] != REGISTERED:
+        if row.get(STATUS) != REGISTERED:
             continue
         fixed = grid_of(rows[first[position]], source.stored(rows[first[position]]))
         grids = fixed, grid_of(before, source.stored(before))

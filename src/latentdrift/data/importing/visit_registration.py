@@ -6,6 +6,7 @@ START READING AT `register_visits`.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from latentdrift.data.registration.transforms import Grid, to_text
 from latentdrift.progress import ProgressCallback
 from latentdrift.storage import write_text, written
 
+log = logging.getLogger(__name__)
 CALIBRATED = ("CT",)
 """Modalities whose intensities mean the same in all images, so that they are not matched."""
 
@@ -110,6 +112,12 @@ def register_visits(
     pairs = {
         str(rows[late]["file_name"]): Pair(rows[early], rows[late]) for late, early in first.items()
     }
+    if not pairs:
+        log.warning(
+            "Nothing was registered: no patient has two visits in one view whose order is known by "
+            "`days`, `visit` or `age`."
+        )
+        return [dict(row) for row in rows]
     (folder / UNREGISTERED).mkdir(exist_ok=True)
     sizes = [(name, (folder / name).stat().st_size) for name in pairs]
     read = partial(_answer, folder, staging.pixels(""), pairs, kind)

@@ -143,13 +143,17 @@ class _Level:
         )
         return cls(fixed, moving, fixed_grid.points(), grid)
 
-    def residuals(self, transform: Transform) -> np.ndarray:
-        """Differences of the normalised images where both show something."""
+    def normalised(self, transform: Transform) -> tuple[np.ndarray, np.ndarray]:
+        """Both images under a transform, of mean 0 and norm 1 where both show something."""
         indices = self.grid.indices(transform.of(self.points))
         weights = _inside(indices, self.grid.shape)
         moved = ndimage.map_coordinates(self.moving, indices, order=1, mode="nearest")
-        difference: np.ndarray = _normalised(moved, weights) - _normalised(self.fixed, weights)
-        return difference.ravel()
+        return _normalised(self.fixed, weights), _normalised(moved, weights)
+
+    def residuals(self, transform: Transform) -> np.ndarray:
+        """Differences of the normalised images."""
+        fixed, moved = self.normalised(transform)
+        return (moved - fixed).ravel()
 
     def fit(self, at: Callable[[np.ndarray], Transform], start: np.ndarray) -> np.ndarray:
         """Parameters of the transform with the least residuals, from a start."""
@@ -163,8 +167,9 @@ class _Level:
         return np.asarray(fitted.x)
 
     def correlation(self, transform: Transform) -> float:
-        """Normalised correlation of both."""
-        return 1 - float(np.square(self.residuals(transform)).sum()) / 2
+        """Normalised correlation of both; 0 where one is constant."""
+        fixed, moved = self.normalised(transform)
+        return float((fixed * moved).sum())
 
 
 def _coarse(image: np.ndarray, grid: Grid, pixel: float, blur: float) -> tuple[np.ndarray, Grid]:
