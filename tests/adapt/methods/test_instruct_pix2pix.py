@@ -622,7 +622,7 @@ def test_pairs_are_of_registered_visits_where_there_are_some(
     table = cohort.table.copy()
     table["registration"] = "registered"
     lost = every[0].row
-    table.loc[lost, "registration"] = "failed: correlation 0.10 is below 0.5"
+    table.loc[lost, "registration"] = "failed: correlation below 0.5"
     known = Cohort(cohort.folder, table, cohort.info)
     kept = of_pairs(known, "train", fit_options(cohort), "brain MRI")
     assert lost not in {place for one in kept for place in (one.row, one.shown)}

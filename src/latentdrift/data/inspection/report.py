@@ -248,21 +248,25 @@ def _registration(cohort: Cohort, inspection: Inspection) -> list[html_report.Bl
             ("after", found.correlation),
         )
     ]
-    tiles = [
+    worst = [html_report.gallery(_tiles(pair)) for pair in worst_pairs(cohort)]
+    return [
+        html_report.heading("Registration of visits"),
+        html_report.table(rows),
+        *([html_report.table(spread)] if found.registered else []),
+        *([html_report.text("Least similar pairs:"), *worst] if worst else []),
+    ]
+
+
+def _tiles(pair: RegisteredPair) -> list[tuple[np.ndarray, str]]:
+    """Images of a registered pair, with captions."""
+    return [
         (_fitted(picture), caption)
-        for pair in worst_pairs(cohort)
         for picture, caption in (
             (pair.first, "first visit"),
             (pair.before, f"{pair.file_name} before"),
             (pair.after, f"after, r = {pair.correlation:.3f}"),
             (_difference(pair), "after - first visit, grey is 0"),
         )
-    ]
-    return [
-        html_report.heading("Registration of visits"),
-        html_report.table(rows),
-        *([html_report.table(spread)] if found.registered else []),
-        *([html_report.text("Least similar pairs:"), html_report.gallery(tiles)] if tiles else []),
     ]
 
 

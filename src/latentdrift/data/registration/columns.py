@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 STATUS = "registration"
-"""REFERENCE, REGISTERED, or FAILED with the reason; empty of an image without other visits."""
+"""REFERENCE, REGISTERED, or FAILED with one of few reasons (`Registration.problem`); empty of an
+image without other visits. The transform and the correlations of a failure stand beside it."""
 TRANSFORM = "transform"
 """From the first visit's image to the later one's, see `transforms.to_text`."""
 GAIN = "gain"

@@ -44,24 +44,22 @@ class Registration:
     """Normalised correlation under the transform."""
 
     def problem(self, fixed: Grid) -> str | None:
-        """Reason not to trust the registration; None: there is none.
+        """Reason not to trust the registration, one of few; None: there is none.
 
         Args:
             fixed: Pixels of the fixed image.
         """
         transform = self.transform
         if self.after < MIN_CORRELATION:
-            return f"correlation {self.after:.2f} is below {MIN_CORRELATION}"
+            return f"correlation below {MIN_CORRELATION}"
         if self.after < self.before:
-            return f"correlation falls from {self.before:.3f} to {self.after:.3f}"
+            return "correlation falls"
         if abs(transform.rotation) > MAX_ROTATION:
-            return f"rotation of {transform.rotation:.0f} degrees is beyond {MAX_ROTATION:.0f}"
+            return f"rotation beyond {MAX_ROTATION:.0f} degrees"
         if not 1 / MAX_SCALE <= transform.scale <= MAX_SCALE:
-            return f"scale of {transform.scale:.2f} is beyond {MAX_SCALE} or its inverse"
+            return f"scale beyond {MAX_SCALE} or its inverse"
         if max(map(abs, transform.shift)) > MAX_SHIFT * fixed.field:
-            return (
-                f"shift of {max(map(abs, transform.shift)):.0f} mm is beyond a quarter of the image"
-            )
+            return f"shift beyond {MAX_SHIFT:.0%} of the image"
         return None
 
 
