@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentdrift.data.cohort.visits import pairs, previous
+from latentdrift.data.cohort.visits import first_visits, pairs, previous
 
 ROW = {
     "patient": "A",
@@ -26,6 +26,15 @@ def table(*rows: dict[str, Any], index: list[int] | None = None) -> pd.DataFrame
 
 def test_every_earlier_visit_pairs_with_every_later_one() -> None:
     assert pairs(table({"days": 400}, {"days": 0}, {"days": 100})) == [(1, 0), (1, 2), (2, 0)]
+
+
+def test_all_later_visits_lead_to_the_first_one() -> None:
+    assert first_visits(table({"days": 400}, {"days": 0}, {"days": 100})) == {0: 1, 2: 1}
+    same_day = table({"days": 0}, {"days": 0}, {"days": 9})
+    assert first_visits(same_day) == {2: 0}
+    others = table({"days": 9}, {"days": 0, "view": "coronal"}, {"days": 0, "patient": "B"})
+    assert first_visits(others) == {}
+    assert first_visits(table({"days": 5}, {"days": 1}, index=[7, 3])) == {7: 3}
 
 
 @pytest.mark.parametrize(
