@@ -151,7 +151,8 @@ class _Level:
     def residuals(self, transform: Transform) -> np.ndarray:
         """Differences of the normalised images."""
         fixed, moved = self.normalised(transform)
-        return (moved - fixed).ravel()
+        difference: np.ndarray = moved - fixed
+        return difference.ravel()
 
     def fit(self, at: Callable[[np.ndarray], Transform], start: np.ndarray) -> np.ndarray:
         """Parameters of the transform with the least residuals, from a start."""
