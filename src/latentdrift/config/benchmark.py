@@ -146,6 +146,7 @@ class BenchTable2Options(BenchOptions):
         "no-change",
         "autoencoder",
         "mean-change",
+        "ridge-regression",
     )
     """Wordings of the instruction, and the adapter from which training starts; and the baselines of
     an edit."""
@@ -189,6 +190,7 @@ class BenchTable4Options(BenchOptions):
         "no-change",
         "autoencoder",
         "mean-change",
+        "ridge-regression",
     )
     """Wordings of the prompts in training and in the edit, and the baselines of an edit."""
     delta: str = "0.1"

@@ -121,12 +121,13 @@ def read(name):
 for name, _ in isolation.each(read, [("a", 1), ("b", 1), ("c", 1)], 2): pass
 """
     process = subprocess.Popen([sys.executable, "-c", code])
-    while not (tmp_path / "pidb").exists() or not (tmp_path / "pidb").read_text():
+    pids = [tmp_path / f"pid{name}" for name in "ab"]
+    while not all(pid.exists() and pid.read_text() for pid in pids):
         assert process.poll() is None, "the import ended before it read its second file"
         time.sleep(0.02)
     process.kill()
     process.wait()
-    left = {int((tmp_path / f"pid{name}").read_text()) for name in "ab"}
+    left = {int(pid.read_text()) for pid in pids}
     for _ in range(100):
         left = {pid for pid in left if running(pid)}
         if not left:

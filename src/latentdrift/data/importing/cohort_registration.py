@@ -1,4 +1,4 @@
-"""Registration of an existing cohort: `import COHORT --register KIND`."""
+"""Registration of an existing cohort: `latentdrift import COHORT --register KIND`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ them to one size."""
 
 @dataclass(frozen=True)
 class RegistrationCost:
-    """Work of `import COHORT --register`."""
+    """Work of `latentdrift import COHORT --register`."""
 
     images: int
     visits: int

@@ -1,4 +1,5 @@
-"""Registration of later visits onto each patient's first one, as `import --register` does it.
+"""Registration of later visits onto each patient's first one, as `latentdrift import --register`
+does it.
 
 START READING AT `register_visits`.
 """

@@ -1,4 +1,4 @@
-"""Columns of metadata.csv that `import --register` adds."""
+"""Columns of metadata.csv that `latentdrift import --register` adds."""
 
 from __future__ import annotations
 

@@ -72,7 +72,11 @@ def people(rows: Sequence[EditorRow]) -> list[dict[str, str]]:
 
 def _and_position(cohort: Cohort) -> str:
     """What registration would take away; nothing of registered visits."""
-    return "" if STATUS in cohort.table else " and position (`import --register` removes it)"
+    return (
+        ""
+        if STATUS in cohort.table
+        else " and position (`latentdrift import --register` removes it)"
+    )
 
 
 def cell(metric: EditMean | None) -> str:
