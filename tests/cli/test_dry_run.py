@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,13 @@ def test_a_dry_run_of_the_demo_times_its_scans_fit_and_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from latentdrift.adapt.training import cost_estimate
+    from latentdrift.adapt.training.setup import drift_calibration
     from latentdrift.data.phantom import phantom_cost
 
+    # the users' numbers, which other tests make smaller
+    monkeypatch.setattr(drift_calibration, "PICTURES", 32)
+    users = replace(drift_calibration.SAMPLING, steps=25)
+    monkeypatch.setattr(drift_calibration, "SAMPLING", users)
     steps = Timing((1.9, 2.0, 2.1))
 
     def step_timing(base: Any, cohort: Any, options: Any, enough: float) -> Timing:
