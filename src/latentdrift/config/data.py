@@ -61,7 +61,8 @@ class ImportOptions(Options):
     """Secret of the patients' pseudonyms; default: a random one, stored beside the mapping."""
     register: Literal["rigid", "similarity", "affine"] | None = None
     """Register later visits of a patient onto the first one, so that they differ in anatomy and not
-    in position; `affine` stretches, too. The images before it stay in `unregistered/`."""
+    in position. `similarity` also scales, `affine` stretches; take `rigid` where the size of the
+    pixels is known. The images before it stay in `unregistered/`."""
     workers: Count = 2
     """Number of images read at a time."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from visit_intervals import SPEC, intervals
 
-from latentdrift.attributes.specification import Attribute
 from latentdrift.data.phantom import phantom
 from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
 from latentdrift.evaluate.attributes.visit_metrics import RATIOS, volume_metrics
@@ -19,22 +19,7 @@ from latentdrift.study.editors.visit_baselines import (
 )
 from latentdrift.study.editors.visit_pairs import VisitInterval, VisitPairs
 
-SPEC = {
-    "age": Attribute(type="number"),
-    "diagnosis": Attribute(type="category", vocabulary=["dementia", "no dementia"]),
-}
 SIDE = 16
-
-
-def intervals(count: int, rng: np.random.Generator) -> tuple[VisitInterval, ...]:
-    return tuple(
-        VisitInterval(
-            float(rng.uniform(1, 5)),
-            {"age": float(rng.uniform(60, 90))},
-            {"diagnosis": "no dementia" if rng.random() < 0.5 else "dementia"},
-        )
-        for _ in range(count)
-    )
 
 
 def pairs(count: int, seed: int, noise: float = 0.0) -> tuple[VisitPairs, np.ndarray]:

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from visit_intervals import SPEC, intervals
 
 from latentdrift.attributes.specification import Attribute
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.study.editors.visit_baselines import VisitBaselines
 from latentdrift.study.editors.visit_pairs import Covariates, VisitInterval, VisitPairs
-
-SPEC = {
-    "age": Attribute(type="number"),
-    "diagnosis": Attribute(type="category", vocabulary=["dementia", "no dementia"]),
-}
-
-
-def intervals(count: int, rng: np.random.Generator) -> tuple[VisitInterval, ...]:
-    return tuple(
-        VisitInterval(
-            float(rng.uniform(1, 5)),
-            {"age": float(rng.uniform(60, 90))},
-            {"diagnosis": "no dementia" if rng.random() < 0.5 else "dementia"},
-        )
-        for _ in range(count)
-    )
 
 
 def test_covariates_are_years_by_what_is_known() -> None:

@@ -87,7 +87,7 @@ def volume_metrics(
 
 def _reduction(blur: int) -> Ratio:
     return Ratio(
-        f"squared error less than unchanged, blur {blur}",
+        f"reduction of squared error against no change, blur {blur}",
         lambda own: (own[f"error_{blur}"], own[f"unchanged_{blur}"]),
     )
 

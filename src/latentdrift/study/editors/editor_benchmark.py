@@ -58,8 +58,8 @@ VOLUMES_ALONE = "volume model"
 ROWS_BESIDE: dict[str, str] = {
     **BASELINES,
     VOLUMES_ALONE: (
-        "changes of volumes, and no image, predicted from years, years by today's volume and years "
-        "by category; fitted to training patients"
+        "changes of volumes, and no image, predicted from years and years by age, category and "
+        "today's volume; fitted to training patients"
     ),
 }
 """All rows beside the editors."""

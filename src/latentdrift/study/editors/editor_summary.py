@@ -31,7 +31,7 @@ METRICS: dict[str, str] = {
     "difference_ssim": "SSIM of the differences",
     "change_r_4": "correlation of the change, blur 4",
     "tissue": "change of tissue fraction",
-    "true_tissue": "true change of it",
+    "true_tissue": "true change of tissue fraction",
     "ventricle": "change of ventricle area, share of the picture",
     "true_ventricle": "true change of ventricle area",
     "heart": "change of heart width, share of the picture",

@@ -135,7 +135,8 @@ class RidgeChange:
 
 @dataclass(frozen=True, eq=False)
 class VolumeModel:
-    """Change of each volume by years, years times the volume today, and years by category."""
+    """Ridge regression of the change of each volume on years, and on years by age, category and
+    today's volume."""
 
     covariates: Covariates
     mean: np.ndarray

@@ -1,0 +1,25 @@
+"""Intervals between visits, drawn at random."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentdrift.attributes.specification import Attribute
+from latentdrift.study.editors.visit_pairs import VisitInterval
+
+SPEC = {
+    "age": Attribute(type="number"),
+    "diagnosis": Attribute(type="category", vocabulary=["dementia", "no dementia"]),
+}
+
+
+def intervals(count: int, rng: np.random.Generator) -> tuple[VisitInterval, ...]:
+    """Intervals of 1 to 5 years, half of them of patients without dementia."""
+    return tuple(
+        VisitInterval(
+            float(rng.uniform(1, 5)),
+            {"age": float(rng.uniform(60, 90))},
+            {"diagnosis": "no dementia" if rng.random() < 0.5 else "dementia"},
+        )
+        for _ in range(count)
+    )
