@@ -12,7 +12,7 @@ setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "latentdrift needs Python 3.11 or newer; give it as PYTHON=/path/to/python3"; exit 1; }
-	@echo "Installing into $(VENV): about 2 minutes"
+	@echo "Installing into $(VENV): 2 to 4 minutes"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
