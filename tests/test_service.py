@@ -103,6 +103,19 @@ def test_generate_follows_the_table_and_labels_what_it_made(study: Path, tmp_pat
     assert all("year old" in prompt for prompt in made.table["prompt"])
 
 
+def test_a_base_alone_follows_the_words_of_a_table(
+    study: Path, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    options = config.GenerateOptions(
+        adapter=str(tiny_base_folder), like=study / "cohort", n=2, steps=2, out=tmp_path / "made"
+    )
+    service.run("generate", options, quiet=True)
+    made = Cohort.load(tmp_path / "made")
+    real = Cohort.load(study / "cohort").rows()
+    assert list(made.table["age"]) == list(real["age"])[:2]
+    assert all("year old" in prompt for prompt in made.table["prompt"])
+
+
 def test_generate_warns_of_what_the_text_encoder_drops(
     study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

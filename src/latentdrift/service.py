@@ -27,6 +27,7 @@ from latentdrift.verbs import find, load, name_of
 
 if TYPE_CHECKING:
     from latentdrift.data.cohort.cohort import Cohort
+    from latentdrift.edit.io.edit_requests import Request as EditRequest
     from latentdrift.edit.io.edit_run import EditRun
     from latentdrift.evaluate.privacy.copy_filter import Verdict
     from latentdrift.evaluate.reader_study.reader_study import Item
@@ -170,6 +171,7 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
+    from latentdrift.study.editors.visit_baselines import keep_volume_model
     from latentdrift.study.fit_critics import FitCritics
 
     processes = Processes.join(options.device)  # before the base is put onto this process's device
@@ -184,6 +186,8 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
         base = load_base()  # the steps that were timed have changed its weights
     draw = partial(_preview, seed=options.seed)
     result = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
+    if processes.first:
+        keep_volume_model(cohort, result.info, result.adapter)
     results = {
         "drift": result.info.drift.to_dict(),
         "losses": result.info.losses,
@@ -226,7 +230,7 @@ def generate(
     from latentdrift.sample.medical_objects import check_format
     from latentdrift.sample.synthetic_cohort import ImageStore, quarantine
 
-    model = loaded or load_model(options, options.also)
+    model = drawing_model(options, loaded)
     options = options.model_copy(update={"slots": options.slots or slots_of(model.base)})
     requests = requests_of(options, model)
     job = ImageJob.of(options, model, [request.row for request in requests])
@@ -307,6 +311,19 @@ def _write_objects_and_record(
 def _quarantine_result(folder: Path, count: int) -> Result:
     """Result entries about images that the copy gate held back; none where it held none back."""
     return {"quarantine": str(folder), "quarantined": count} if count else {}
+
+
+def drawing_model(options: config.GenerateOptions, loaded: Model | None = None) -> Model:
+    """The model that `generate` draws with; a base alone takes the words of the cohort in `like`.
+
+    Args:
+        options: Options of `generate`.
+        loaded: Model that the options name; None: it is loaded.
+    """
+    from latentdrift.data.cohort.cohort import Cohort
+
+    model = loaded or load_model(options, options.also)
+    return model.about(Cohort.load(options.like)) if options.like else model
 
 
 def requests_of(options: config.GenerateOptions, model: Model) -> list[Request]:
@@ -392,9 +409,10 @@ def make_edits(
     from latentdrift.data.images.dicom.uids import Uids
     from latentdrift.data.tables.pseudonymization import private_folder
     from latentdrift.edit.io.attribute_sweep import write_series
-    from latentdrift.edit.io.edit_writer import SMALL_CHANGE, hold_back, quarantine
+    from latentdrift.edit.io.edit_writer import hold_back, quarantine
     from latentdrift.evaluate.privacy.copy_gate import gate_edits, open_gate
     from latentdrift.jobs.edit_job import write_edits
+    from latentdrift.jobs.volume_forecast import write_forecasts
 
     work = edit_run_of(options, loaded)
     options = work.options
@@ -406,15 +424,7 @@ def make_edits(
     uids = Uids.open(options.private or private_folder(options.out))
     with bar("edit", quiet=quiet) as report:
         changes = write_edits(work, missing, uids, report)
-    if changes and max(changes) < SMALL_CHANGE:
-        first = missing[0]
-        log.warning(
-            SMALL_CHANGE_WARNING,
-            100 * SMALL_CHANGE,
-            100 * max(changes),
-            first.source,
-            first.network_prompt,
-        )
+    _warn_of_small_changes(changes, missing)
     edits = work.completed()
     verdict = gate_edits(
         gate,
@@ -427,6 +437,7 @@ def make_edits(
     released = [request for request in edits if request.name not in copies]
     if work.plan.grid:
         write_series(options.out, released, work.plan.grid, options.animate)
+    write_forecasts(work, released)
     inputs = {"base": work.model.base.hash, "adapters": work.model.adapter_records}
     outputs = record.outputs(options.out, work.output_names(released))
     results = {"outputs": outputs, "gate": verdict and verdict.to_dict()}
@@ -444,6 +455,26 @@ def make_edits(
         new_copies=len(copies),
         quarantine=quarantine(options.out),
     )
+
+
+def _warn_of_small_changes(changes: Sequence[float], requests: Sequence[EditRequest]) -> None:
+    """Log where edits did as good as nothing.
+
+    Args:
+        changes: Largest change of each edit.
+        requests: The edits.
+    """
+    from latentdrift.edit.io.edit_writer import SMALL_CHANGE
+
+    if changes and max(changes) < SMALL_CHANGE:
+        first = requests[0]
+        log.warning(
+            SMALL_CHANGE_WARNING,
+            100 * SMALL_CHANGE,
+            100 * max(changes),
+            first.source,
+            first.network_prompt,
+        )
 
 
 def evaluate(options: config.EvaluateOptions, quiet: bool = False) -> Result:

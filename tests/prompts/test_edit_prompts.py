@@ -158,6 +158,18 @@ def test_the_papers_instruction() -> None:
             "binned",
             "Age this 6 months old brain MRI slightly into a brain MRI",
         ),
+        (
+            CN,
+            {**MCI, "age": 72.5},
+            "years",
+            "Age this CN 70 years old female brain MRI by 2.5 years into a brain MRI with MCI",
+        ),
+        (
+            {"age": 70},
+            {"age": 64},
+            "years",
+            "Age this 70 years old brain MRI by -6 years into a brain MRI",
+        ),
     ],
 )
 def test_instructions_leave_out_what_is_missing(
@@ -172,7 +184,7 @@ def test_every_instruction_is_tidy(source: dict, target: dict, encoding: str) ->
     try:
         text = instruction("brain MRI", source, target, encoding)
     except OptionError as error:
-        assert re.search("has nothing to say|is younger than", str(error))
+        assert re.search("has nothing to say|is younger than|its age is not known", str(error))
         return
     assert text.startswith("Age this ") and " into a" in text
     assert not re.search(r"[\[\]{}]|  |[,;: ]$|nan|None\b", text) and not re.search(
@@ -206,7 +218,7 @@ def test_instructions_that_say_nothing_or_go_back_in_time_are_refused() -> None:
         instruction("brain MRI", MCI, CN)
     with pytest.raises(
         OptionError,
-        match="unknown encoding of an instruction 'decade'; known: binned, numerical, word",
+        match="unknown encoding of an instruction 'decade'; known: binned, numerical, word, years",
     ):
         instruction("brain MRI", CN, MCI, "decade")
 

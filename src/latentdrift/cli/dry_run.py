@@ -17,6 +17,7 @@ from latentdrift.service import (
     Result,
     check_demo_folder,
     demo_steps,
+    drawing_model,
     edit_run_of,
     key_file_of,
     load_model,
@@ -185,7 +186,7 @@ def generate(options: config.GenerateOptions) -> Result:
     from latentdrift.sample.medical_objects import bits, check_format
     from latentdrift.sample.start_override import restart
 
-    model = load_model(options, options.also)
+    model = drawing_model(options)
     model = replace(model, drift=restart(model, options))
     info = model.info
     wanted = requests_of(options, model)

@@ -239,6 +239,9 @@ class BenchEditorsOptions(Options):
     """Guidance weight of the changed prompt or of the instruction, at least 0; 1: no guidance."""
     image_guidance: Annotated[float, Field(ge=0)] = 1.5
     """With instruct-pix2pix: guidance weight of the source image, at least 0; 1: no guidance."""
+    seeds: Count = 1
+    """Number of seeds of each editor that draws at random. From 2 on their mean has a row of its
+    own, with the coverage of its 95 % interval."""
     sentences: Annotated[int, Field(ge=1, le=24)] = 8
     """With pix2pix-zero: number of wordings of each state, 1 to 24."""
     bootstrap: Annotated[int, Field(ge=10)] = 1000

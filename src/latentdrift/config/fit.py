@@ -157,7 +157,7 @@ class FitOptions(Options):
     caption: str | None = None
     """Column of the cohort with the text of each prompt, such as a report. Rows without text get
     the sentence."""
-    instruction: Literal["numerical", "word", "binned"] | None = None
+    instruction: Literal["numerical", "word", "binned", "years"] | None = None
     """For instruct-pix2pix: wording of a pair of visits, with the later age as a number or in
     words, or with the time between visits; default: numerical."""
     caption_dropout: Fraction = 0.1

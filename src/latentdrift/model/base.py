@@ -32,7 +32,9 @@ from latentdrift.model import model_files
 from latentdrift.model.conditioning import Conditioning
 from latentdrift.model.families.families import family_of
 from latentdrift.model.families.family import Control, Family, TokenIds
+from latentdrift.model.number_features import number_features
 from latentdrift.model.schedule import Denoiser, Schedule
+from latentdrift.prompts.spoken_numbers import split_numbers
 
 __all__ = ["Base", "Denoiser", "Schedule"]
 
@@ -298,10 +300,18 @@ class Base:
     def embed(self, prompts: Sequence[str]) -> Conditioning:
         """Encode prompts, one image each.
 
+        For a network that reads numbers, the text encoder gets the words without them.
+
         Raises:
             OptionError: A prompt is longer than the text encoder can read.
         """
-        return self.encode(self.tokenize(prompts))
+        if not self.reads_numbers:
+            return self.encode(self.tokenize(prompts))
+        split = [split_numbers(prompt) for prompt in prompts]
+        text = self.encode(self.tokenize([words for words, _ in split]))
+        return replace(
+            text, numbers=number_features([numbers for _, numbers in split]).to(self.device)
+        )
 
     def encode(self, tokens: TokenIds) -> Conditioning:
         """Encode token ids; there is a gradient where the text encoder is trained.
@@ -334,6 +344,11 @@ class Base:
         """Whether the network reads the latent of a source image beside the noisy one
         (InstructPix2Pix)."""
         return self.family.reads_source(self)
+
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether the network reads the numbers of a prompt beside its words."""
+        return self.family.reads_numbers(self)
 
     @property
     def shows(self) -> str:

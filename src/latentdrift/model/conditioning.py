@@ -25,6 +25,8 @@ class Conditioning:
     """1 where `embeddings` holds a token and 0 where it is padding, [B, L]."""
     size_ids: Tensor | None = None
     """Original size, crop and target size in pixels, [B, 6]."""
+    numbers: Tensor | None = None
+    """Features of the numbers in the prompts, for a network that reads them, [B, F]."""
     source: Tensor | None = None
     """Latent of the image to be edited as the network reads it (`Base.source`), [B, C, h, w]."""
     hints: tuple[Tensor, ...] = ()
@@ -71,7 +73,10 @@ class Conditioning:
 
     def equals(self, other: Conditioning) -> bool:
         """Whether both encode the same text, bit for bit."""
-        return _equal(self.embeddings, other.embeddings) and _equal(self.pooled, other.pooled)
+        return all(
+            _equal(getattr(self, name), getattr(other, name))
+            for name in ("embeddings", "pooled", "numbers")
+        )
 
     def map_text(self, change: Callable[..., Tensor], *others: Conditioning) -> Conditioning:
         """Change embeddings and pooled vectors by a function.

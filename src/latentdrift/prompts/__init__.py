@@ -34,6 +34,7 @@ from latentdrift.prompts.departures import (
 from latentdrift.prompts.edit_prompts import (
     GAPS,
     INSTRUCTIONS,
+    READ_AS_NUMBERS,
     instruction,
     pair,
     sentence_sets,
@@ -62,6 +63,7 @@ __all__ = [
     "INSTRUCTIONS",
     "NO_FINDING",
     "OF_THE_PICTURE",
+    "READ_AS_NUMBERS",
     "SEX_WORDS",
     "TEMPLATES",
     "AttributeChange",

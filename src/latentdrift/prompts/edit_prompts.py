@@ -40,7 +40,10 @@ INSTRUCTIONS: dict[str, str] = {
     "numerical": "Age this {source} into a {target}[ with {what}]",
     "word": "Age this {source} into a {target}[ with {what}]",
     "binned": "Age this {source}[ {gap}] into a {image}[ with {what}]",
+    "years": "Age this {source} by {elapsed} years into a {image}[ with {what}]",
 }
+READ_AS_NUMBERS = "years"
+"""Row of INSTRUCTIONS whose years and age the network reads as numbers (`spoken_numbers`)."""
 
 
 def pair(
@@ -254,7 +257,11 @@ def sentence_sets(
 
 
 def instruction(
-    describe: str, source: AttributeValues, target: AttributeValues, encoding: str = "numerical"
+    describe: str,
+    source: AttributeValues,
+    target: AttributeValues,
+    encoding: str = "numerical",
+    elapsed: float | None = None,
 ) -> str:
     """Instruction from one visit to a later one: "Age this CN 70 years old female brain MRI into a
     77 brain MRI with MCI".
@@ -267,15 +274,18 @@ def instruction(
         describe: Noun of the images.
         source: Attributes of the earlier visit.
         target: Attributes of the later one.
-        encoding: A row of INSTRUCTIONS: the later age as a number or in words, or the years between
-            the visits as a row of GAPS.
+        encoding: A row of INSTRUCTIONS: the later age as a number or in words, the years between
+            the visits as a row of GAPS, or those years as a number.
+        elapsed: Years between the visits, for the row `years`; None: the difference of the ages.
 
     Raises:
-        OptionError: The target is younger, or nothing is known of it that the instruction could
-            say.
+        OptionError: The target is younger and the wording ages only, the years are not known, or
+            nothing is known of it that the instruction could say.
     """
     if encoding not in INSTRUCTIONS:
         raise unknown("encoding of an instruction", encoding, INSTRUCTIONS)
+    if encoding == READ_AS_NUMBERS:
+        return _instruction_in_years(describe, source, target, elapsed)
     earlier, later = (
         {name: value for name, value in of.items() if not is_missing(value)}
         for of in (source, target)
@@ -301,6 +311,34 @@ def instruction(
             "are known; leave the pair out"
         )
     return fill(INSTRUCTIONS[encoding], **slots)
+
+
+def _instruction_in_years(
+    describe: str, source: AttributeValues, target: AttributeValues, elapsed: float | None
+) -> str:
+    """Instruction of the row `years`, as "Age this CN 70 years old female brain MRI by 2.5 years
+    into a brain MRI with MCI"; 0 years where nothing but a condition changes.
+
+    Raises:
+        OptionError: The years are not known.
+    """
+    earlier, later = (
+        {name: value for name, value in of.items() if not is_missing(value)}
+        for of in (source, target)
+    )
+    if elapsed is None and not ("age" in earlier and "age" in later):
+        raise OptionError(
+            f"this model ages a {describe} by years, and its age is not known; give it with "
+            "`given`, as in `given=age=70`"
+        )
+    years = as_number(later["age"]) - as_number(earlier["age"]) if elapsed is None else elapsed
+    return fill(
+        INSTRUCTIONS[READ_AS_NUMBERS],
+        source=_source(describe, earlier, "numerical"),
+        elapsed=f"{round(years, 2) + 0.0:g}",
+        image=image(describe, later),
+        what=join(conditions(later)),
+    )
 
 
 def _source(describe: str, known: AttributeValues, numbers: str) -> str:

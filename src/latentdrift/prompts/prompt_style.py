@@ -10,8 +10,9 @@ from typing import Any
 from latentdrift.attributes.specification import AttributeValues, Spec
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.edit_prompts import instruction
+from latentdrift.prompts.edit_prompts import READ_AS_NUMBERS, instruction
 from latentdrift.prompts.phrases import attributes_of, is_missing, named, negated
+from latentdrift.prompts.spoken_numbers import DAYS_PER_YEAR
 from latentdrift.prompts.templates import TEMPLATES, sentence
 
 
@@ -144,8 +145,23 @@ class Manner:
             attributes_of(earlier, spec),
             attributes_of(later, spec),
             self.instruction or "numerical",
+            _years_between(earlier, later),
         )
+
+    @property
+    def says_numbers(self) -> bool:
+        """Whether an instruction holds numbers that the network reads beside its words."""
+        return self.instruction == READ_AS_NUMBERS
 
     def _caption(self, row: AttributeValues) -> str:
         """The text of a row, in one line; nothing where prompts are templates."""
         return " ".join(str(row.get(self.caption)).split()) if self.caption else ""
+
+
+def _years_between(earlier: AttributeValues, later: AttributeValues) -> float | None:
+    """Years between two rows of a table by their days; None where these are not known."""
+    days = [row.get("days") for row in (earlier, later)]
+    if any(is_missing(day) for day in days):
+        return None
+    first, second = (float(str(day)) for day in days)
+    return (second - first) / DAYS_PER_YEAR

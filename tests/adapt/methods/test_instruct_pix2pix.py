@@ -103,6 +103,31 @@ def changed(cohort: Cohort, folder: Path, **columns: Any) -> Iterator[Cohort]:
 # --- what is learned ------------------------------------------------------------------------------
 
 
+def test_years_are_learned_in_both_directions_and_none_for_each_visit(
+    cohort: Cohort, tmp_path: Path
+) -> None:
+    """Days say the years exactly; ages, which tables round, say them where there are no days."""
+    days = [0 if n % 2 == 0 else 913 for n in range(len(cohort.rows()))]
+    with changed(cohort, tmp_path / "days", days=days) as dated:
+        found = of_pairs(dated, "train", fit_options(dated, instruction="years"), "brain MRI")
+    of_first = {
+        (one.shown, one.row): one.caption for one in found if {one.shown, one.row} <= {0, 1}
+    }
+    state = "brain MRI with no dementia"
+    assert of_first == {
+        (0, 1): f"Age this 60 years old female {state} by 2.5 years into a {state}",
+        (1, 0): f"Age this 61 years old female {state} by -2.5 years into a {state}",
+        (0, 0): f"Age this 60 years old female {state} by 0 years into a {state}",
+        (1, 1): f"Age this 61 years old female {state} by 0 years into a {state}",
+    }
+    assert len(found) == 4 * 4 and not any({0, 2} <= {one.shown, one.row} for one in found)
+    with changed(cohort, tmp_path / "ages", days=None) as aged:
+        undated = of_pairs(aged, "train", fit_options(aged, instruction="years"), "brain MRI")
+    assert (
+        "by 1 years into" in next(one for one in undated if (one.shown, one.row) == (0, 1)).caption
+    )
+
+
 @pytest.mark.parametrize(
     ("encoding", "expected"),
     [
@@ -522,7 +547,7 @@ def test_edit_takes_its_own_editor_and_its_own_words(
         config.ReplayOptions(record=tmp_path / "edits", out=tmp_path / "again"),
         quiet=True,
     )
-    assert again["same"] and again["files"] == 5
+    assert again["same"] and again["files"] == 6
     planned = dry_run.run(
         "edit",
         config.EditOptions(
@@ -629,3 +654,99 @@ def test_pairs_are_of_registered_visits_where_there_are_some(
     others = [one for one in every if lost not in (one.row, one.shown)]
     assert [(one.row, one.shown) for one in kept] == [(one.row, one.shown) for one in others]
     assert f"{len(table[table['split'] == 'train']) - 1} images are registered" in caplog.text
+
+
+# --- years as numbers -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dated(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that reads the years, at a rate at which a few steps show."""
+    return short_fit(
+        tiny_base_folder,
+        cohort,
+        tmp_path_factory.mktemp("years") / "run",
+        method=METHOD,
+        instruction="years",
+        prediction="v_prediction",
+        steps=4,
+        batch_size=2,
+        learning_rate=1e-2,
+    ).adapter
+
+
+def test_an_edit_by_years_is_compared_with_one_by_none(
+    dated: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    def edits(**change: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        out = tmp_path / "-".join(map(str, change.values()))
+        options = config.EditOptions(
+            adapter=str(dated), source=cohort.folder, limit=1, out=out, steps=2, **change
+        )
+        service.run("edit", options, quiet=True)
+        (folder,) = [path.parent for path in out.glob("*/record.json")]
+        names = ("original", "reconstruction", "counterfactual")
+        pictures = {name: np.asarray(Image.open(folder / f"{name}.png")) for name in names}
+        return json.loads((folder / "record.json").read_text()), pictures
+
+    older, pictures = edits(age="+5")
+    assert older["instruction"] == (
+        "Age this 60 years old female brain MRI with no dementia by 5 years into a brain MRI with "
+        "no dementia"
+    )
+    assert older["source_prompt"] == older["instruction"].replace("by 5 years", "by 0 years")
+    younger, others = edits(age="-5")
+    assert "by -5 years" in younger["instruction"]
+    assert (pictures["reconstruction"] == others["reconstruction"]).all()
+    assert (pictures["counterfactual"] != others["counterfactual"]).any()
+    assert older["detail"] is True
+    same = pictures["counterfactual"].astype(int) - pictures["original"]
+    assert (
+        abs(same).mean() < abs(pictures["reconstruction"].astype(int) - pictures["original"]).mean()
+    )
+
+
+def test_years_that_are_not_known_are_asked_for(
+    dated: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    scan = cohort.folder / cohort.rows()["file_name"].iloc[0]
+    options = config.EditOptions(
+        adapter=str(dated), source=scan, out=tmp_path / "out", set=("diagnosis=dementia",)
+    )
+    with pytest.raises(OptionError, match="its age is not known; give it with `given`"):
+        service.run("edit", options, quiet=True)
+
+
+def test_the_mean_of_seeds_has_a_row_and_its_coverage(
+    dated: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    options = config.BenchEditorsOptions(
+        adapter=str(dated),
+        cohort=cohort.folder,
+        split="train",
+        n=2,
+        steps=2,
+        seeds=3,
+        bootstrap=20,
+        out=tmp_path / "bench",
+    )
+    service.run("bench editors", options, quiet=True)
+    rows = {
+        row["editor"]: row["metrics"]
+        for row in json.loads((tmp_path / "bench" / "editors.json").read_text())["rows"]
+    }
+    assert [name for name in rows if name.startswith(METHOD)] == [
+        METHOD,
+        f"{METHOD}, as drawn",
+        f"{METHOD}, mean of 3 seeds",
+    ]
+    mean = rows[f"{METHOD}, mean of 3 seeds"]
+    assert 0 <= mean["coverage"]["value"] <= 1 and "coverage" not in rows[METHOD]
+    assert mean["psnr"]["value"] != rows[METHOD]["psnr"]["value"]
+
+
+def test_no_stock_pipeline_draws_what_reads_years(dated: Path, tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match="which no pipeline of diffusers passes on"):
+        export(dated, "diffusers", tmp_path / "out")
+    card = (dated / "README.md").read_text()
+    assert "latentdrift edit" in card and "stock diffusers" not in card

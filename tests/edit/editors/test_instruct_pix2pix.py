@@ -45,3 +45,30 @@ def test_two_scales_move_the_mean_by_their_sum(s_I: float, s_T: float, kind: str
     reconstruction, counterfactual = redraw(task)
     torch.testing.assert_close(counterfactual, expected, rtol=0, atol=1e-9)
     assert torch.equal(reconstruction, source)
+
+
+def test_the_reconstruction_is_drawn_from_the_same_noise_without_a_change() -> None:
+    """A linear network whose mean is 0.3, and 0.1 more with the text: guided by 2, the change is
+    0.2 times the image's own share, and what the network gets wrong of both cancels."""
+    schedule = sd_schedule("epsilon")
+    start = randn(1, 4, 8, 8)
+
+    def network(xt: torch.Tensor, t: Any, context: Any) -> torch.Tensor:
+        return gaussian(schedule, 0.0, 0.2)(xt, t, context.embeddings.mean((1, 2)))
+
+    def under(value: float) -> tuple[Conditioning, ...]:
+        empty, said = (
+            Conditioning(torch.full((1, 3, 5), mean, dtype=torch.float64)) for mean in (0.3, value)
+        )
+        return branches(empty, replace(said, source=torch.zeros_like(start)))
+
+    x0 = torch.full_like(start, 7.0)
+    task = Instruction(
+        network, schedule, x0, start, under(0.4), 20, 1.0, 1.0, torch.Generator(), under(0.3)
+    )
+    reconstruction, counterfactual = redraw(task)
+    alone = redraw(replace(task, contexts=under(0.3)))[1]
+    assert torch.equal(reconstruction, alone) and not torch.equal(reconstruction, x0)
+    change = counterfactual - reconstruction
+    torch.testing.assert_close(change, torch.full_like(change, float(change.mean())))
+    assert 0 < float(change.mean()) <= 0.1 + 1e-9

@@ -246,7 +246,7 @@ def test_seeds_are_for_editors_that_draw_at_random(editor: str, tiny_base_folder
         both = made(seed=0, seeds=2)
         assert (
             torch.equal(both.counterfactual, one)
-            and torch.equal(both.others[0], other)
+            and torch.equal(both.others[0][1], other)
             and len(both.others) == 1
         )
 

@@ -69,14 +69,30 @@ def raster(tmp_path: Path) -> Subject:
     return of_file(tmp_path / "a.png")
 
 
+def test_each_seed_has_a_reconstruction_of_its_own(tmp_path: Path) -> None:
+    """Seeds whose changes are equal are equal on the original, however their reconstructions
+    differ."""
+    subject = raster(tmp_path)
+    x = subject.tensor() * 0.5
+    offsets = (0.0, 0.1, -0.1)
+    first, *others = [(x + shift, x + shift + 0.2) for shift in offsets]
+    made = as_it_was(
+        subject, reconstruction=first[0], counterfactual=first[1], others=tuple(others)
+    )
+    for one in made.on_original:
+        torch.testing.assert_close(one, (subject.tensor() + 0.2).clamp(-1, 1))
+    write_counterfactual(tmp_path / "e", subject, made, replace(FACTS, detail=True))
+    record = json.loads((tmp_path / "e" / "record.json").read_text())
+    assert record["measured"]["uncertainty"]["largest_sd"] == pytest.approx(0, abs=1e-6)
+
+
 def test_mean_and_standard_deviation_over_seeds(tmp_path: Path) -> None:
     subject = raster(tmp_path)
     x = torch.zeros(1, 3, SIZE, SIZE)
     left = torch.zeros_like(x)
     left[..., : SIZE // 2] = 1.0
-    made = as_it_was(
-        subject, counterfactual=x - 0.2 * left, others=(x, x + 0.2 * left, x + 0.4 * left)
-    )
+    pairs = tuple((x, x + shift * left) for shift in (0.0, 0.2, 0.4))
+    made = as_it_was(subject, counterfactual=x - 0.2 * left, others=pairs)
     write_counterfactual(tmp_path / "e", subject, made, FACTS)
     said = json.loads((tmp_path / "e" / "record.json").read_text())["measured"]["uncertainty"]
     sd = np.std([-0.2, 0, 0.2, 0.4], ddof=1) / 2
@@ -229,7 +245,7 @@ def test_the_record_is_complete_and_names_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lost", ["difference.png", "counterfactual.dcm", "mean.png"])
 def test_an_edit_with_a_deleted_file_is_not_complete(tmp_path: Path, lost: str) -> None:
     subject = of_file(saved(tmp_path / "a.dcm"))
-    others = (subject.tensor(),)
+    others = ((subject.tensor(), subject.tensor()),)
     write_counterfactual(tmp_path / "e", subject, as_it_was(subject, others=others), FACTS)
     assert is_complete(tmp_path / "e", FACTS)
     (tmp_path / "e" / lost).unlink()

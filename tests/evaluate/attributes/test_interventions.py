@@ -197,3 +197,17 @@ def test_another_state_or_another_patient_is_no_follow_up() -> None:
     assert not found("p0", age=83.0, diagnosis="ill") and not found("p1", age=80.0, diagnosis="ill")
     assert found("p0", age=None, diagnosis="ill")  # an age that is not known is no other age
     assert not found(None, age=80.0, diagnosis="ill") and not found("p0", diagnosis="well")
+
+
+@pytest.mark.parametrize("made", [0.0, 0.5, 1.0, -1.0])
+def test_the_change_is_told_beside_the_true_one(made: float) -> None:
+    """A share of the true change leaves the square of the rest, after any blur."""
+    told = visits(made)
+    assert told is not None
+    for blur in (1, 4, 6):
+        found = told.change[f"error_reduction_{blur}"]
+        assert found.value == pytest.approx(1 - (1 - made) ** 2, abs=1e-5) and found.n == 3
+    assert ("change_r_4" in told.change) is bool(made)
+    if made:
+        assert told.change["change_r_4"].value == pytest.approx(np.sign(made), abs=1e-5)
+    assert "fluid_r2" not in told.change  # no brain

@@ -10,6 +10,8 @@ from latentdrift.evaluate.attributes.visit_metrics import (
     BLURS,
     RATIOS,
     change_metrics,
+    coverage,
+    pooled,
     volume_metrics,
 )
 
@@ -65,3 +67,44 @@ def test_volumes_have_the_r2_and_slope_of_their_size(size: float) -> None:
     for name in ("fluid", "ventricles"):
         assert of_one(f"{name}_r2", metrics) == pytest.approx(1 - (1 - size) ** 2)
         assert of_one(f"{name}_slope", metrics) == pytest.approx(1 / size)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_an_interval_covers_as_many_new_draws_as_it_says(n: int) -> None:
+    """Samples and truth of one normal distribution: 95 % at each number of samples."""
+    draws = np.random.default_rng(0).normal(0.5, 0.1, (n + 1, 256, 256))
+    found = coverage(np.full((256, 256), 0.4), draws[:-1], draws[-1])["coverage"]
+    assert found == pytest.approx(0.95, abs=0.005)  # four standard errors of 65,536 pixels: 0.0034
+
+
+def test_an_interval_too_narrow_covers_less_and_equal_pixels_do_not_count() -> None:
+    draws = np.random.default_rng(0).normal(0.5, 0.1, (11, 128, 128))
+    first = np.full((128, 128), 0.4)
+    assert coverage(first, 0.5 + (draws[:-1] - 0.5) / 4, draws[-1])["coverage"] < 0.5
+    half = np.where(np.arange(128) < 64, draws, 0.2)
+    assert coverage(first, half[:-1], draws[-1])["coverage"] == pytest.approx(0.95, abs=0.02)
+    assert coverage(first, np.stack([first, first]), draws[-1]) == {}
+
+
+PEOPLE = np.arange(6)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_a_pooled_metric_is_the_quotient_of_sums_with_an_interval_over_patients() -> None:
+    results = [{"error_4": e, "unchanged_4": 1.0} for e in (0.5, 0.6, 0.4, 0.5, 0.5, 0.5)]
+    found = pooled(RATIOS["error_reduction_4"], results, PEOPLE, 400, rng())
+    assert found.value == pytest.approx(0.5) and found.n == 6
+    assert 0.4 < found.ci[0] < 0.5 < found.ci[1] < 0.6
+
+
+def test_images_of_one_patient_are_one_unit() -> None:
+    """Six copies of one patient narrow nothing."""
+    errors = np.array([0.2, 0.5, 0.8, 0.5])
+    results = [{"error_4": e, "unchanged_4": 1.0} for e in errors]
+    alone = pooled(RATIOS["error_reduction_4"], results, PEOPLE[:4], 400, rng())
+    copied = pooled(RATIOS["error_reduction_4"], results * 6, np.tile(PEOPLE[:4], 6), 400, rng())
+    assert copied.value == pytest.approx(alone.value)
+    assert np.ptp(copied.ci) == pytest.approx(np.ptp(alone.ci), rel=0.05)

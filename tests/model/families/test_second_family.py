@@ -146,6 +146,12 @@ class Toy(Family):
     def widen(self, parts: Parts) -> None:
         raise NotImplementedError
 
+    def reads_numbers(self, parts: Parts) -> bool:
+        return False
+
+    def add_numbers(self, parts: Parts, width: int) -> None:
+        raise NotImplementedError
+
     def predict(
         self,
         parts: Parts,

@@ -6,14 +6,17 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from fits import short_fit
 
 from latentdrift import config, service
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.errors import OptionError
 from latentdrift.study.editors import editor_benchmark
 
@@ -100,7 +103,8 @@ def test_the_bench_follows_visits_beside_all_baselines(
         row["editor"]: row
         for row in json.loads((tmp_path / "bench" / "editors.json").read_text())["rows"]
     }
-    baselines = ["no change", "autoencoder", "mean change", "ridge regression", "volume model"]
+    baselines = ["no change", "autoencoder", "mean change", "ridge regression"]
+    baselines += ["the later visit", "volume model"]
     assert list(rows) == [*baselines, "ddim", "ddim, as drawn"]
     assert rows["no change"]["metrics"]["error_reduction_4"]["value"] == 0
     assert rows["mean change"]["metrics"]["error_reduction_1"]["value"] > 0
@@ -162,3 +166,18 @@ def test_what_cannot_be_run_is_said_before_any_work(
         with pytest.raises(OptionError, match=message):
             service.run("bench editors", asked(adapter, tmp_path / "bench", **wrong), quiet=True)
     assert not (tmp_path / "bench").exists()
+
+
+def test_the_mean_of_seeds_is_that_of_their_results() -> None:
+    """Each seed's change stands on the original; drawn images are off by 0.2."""
+    original = torch.zeros(1, 3, 4, 4)
+    pairs = [(original + 0.2, original + 0.2 + change) for change in (0.1, 0.3, 0.5)]
+    result = Counterfactual(original, *pairs[0], others=tuple(pairs[1:]))
+    names = ("instruct-pix2pix", "instruct-pix2pix, as drawn", "instruct-pix2pix, mean of 3 seeds")
+    base = SimpleNamespace(reads_numbers=True)
+    bench: Any = SimpleNamespace(model=SimpleNamespace(base=base), rows_of=lambda _: names)
+    found = editor_benchmark.outcomes(bench, "instruct-pix2pix", result)
+    assert [float(made.picture.mean()) for made in found.values()] == pytest.approx(
+        [(1 + shift) / 2 for shift in (0.1, 0.3, 0.3)]
+    )
+    assert found[names[2]].samples.shape == (3, 4, 4) and not len(found[names[0]].samples)

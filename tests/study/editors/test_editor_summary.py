@@ -4,34 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import numpy as np
-import pytest
-
-from latentdrift.evaluate.attributes.visit_metrics import RATIOS
-from latentdrift.study.editors.editor_summary import pooled, summary
+from latentdrift.study.editors.editor_summary import summary
 
 OPTIONS = SimpleNamespace(seed=0, bootstrap=400)
 
 
 def cases(patients: str) -> list[SimpleNamespace]:
     return [SimpleNamespace(patient=name) for name in patients]
-
-
-def test_a_pooled_metric_is_the_quotient_of_sums_with_an_interval_over_patients() -> None:
-    results = [{"error_4": e, "unchanged_4": 1.0} for e in (0.5, 0.6, 0.4, 0.5, 0.5, 0.5)]
-    found = pooled(RATIOS["error_reduction_4"], results, cases("abcdef"), OPTIONS)
-    assert found.value == pytest.approx(0.5) and found.n == 6
-    assert 0.4 < found.ci[0] < 0.5 < found.ci[1] < 0.6
-
-
-def test_images_of_one_patient_are_one_unit() -> None:
-    """Six copies of one patient narrow nothing."""
-    errors = np.array([0.2, 0.5, 0.8, 0.5])
-    results = [{"error_4": e, "unchanged_4": 1.0} for e in errors]
-    alone = pooled(RATIOS["error_reduction_4"], results, cases("abcd"), OPTIONS)
-    copied = pooled(RATIOS["error_reduction_4"], results * 6, cases("abcd" * 6), OPTIONS)
-    assert copied.value == pytest.approx(alone.value)
-    assert np.ptp(copied.ci) == pytest.approx(np.ptp(alone.ci), rel=0.05)
 
 
 def test_cases_that_lack_a_part_are_left_out() -> None:

@@ -132,6 +132,13 @@ def _diffusers_model(
         base or info.base.name, device="cpu", precision="fp32", fetch=base is not None
     )
     adapted = apply_adapter(plain, source, info)
+    if adapted.base.reads_numbers:
+        raise AdapterError(
+            "this network reads the years and the age of an instruction as numbers, which no "
+            "pipeline of diffusers passes on to it; edit with `latentdrift edit`, or load "
+            f"{full_finetuning.network_file(source).parent} as a UNet2DConditionModel and give "
+            "the numbers as its `class_labels` (latentdrift.model.number_features)"
+        )
     changed = adapted.base.schedule is not adapted.base_schedule
     stored = folders.config(place / "scheduler" / "scheduler_config.json")
     # a schedule that ends in noise needs a scheduler that knows it; DDIM's is what `generate` draws

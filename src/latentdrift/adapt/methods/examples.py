@@ -4,7 +4,7 @@ is shown beside it."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -82,6 +82,10 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     """Examples for every pair of visits: the later image, the instruction, and the earlier image's
     row.
 
+    Where instructions say numbers, each pair is learned in both directions, and each image of a
+    pair is what becomes of itself after 0 years: what the network draws of it then is what an edit
+    is compared with.
+
     Pairs without a difference that an instruction can state are left out, and of a cohort with
     registered visits the images that could not be registered.
 
@@ -95,13 +99,7 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
         OptionError: An option about sentences, or no such column of captions.
         CohortError: There is no pair of training images.
     """
-    for name, flag in SENTENCE.items():
-        if getattr(options, name) != FitOptions.model_fields[name].default:
-            raise OptionError(
-                f"{flag} is about sentences for single pictures, and `method={options.method}` is "
-                "taught by instructions, which say age and condition of both visits: leave it out; "
-                "`instruction` says how they are worded"
-            )
+    _check_no_sentence(options)
     manner = prompts.Manner.of_options(options)
     spec = cohort.attributes
     manner.check(spec, cohort.texts)
@@ -109,7 +107,10 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     cells = rows.to_dict("index")
     examples = []
     refusals = []
-    for earlier, later in pairs(_comparable(rows, split)):
+    visits = pairs(_comparable(rows, split))
+    if manner.says_numbers:
+        visits = _both_directions(visits)
+    for earlier, later in visits:
         try:
             examples.append(
                 Example(
@@ -136,6 +137,29 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
             "the cohort again with these columns, or take another method"
         )
     return examples
+
+
+def _check_no_sentence(options: FitOptions) -> None:
+    """Check that no option is about the sentence of a single picture.
+
+    Raises:
+        OptionError: One is.
+    """
+    for name, flag in SENTENCE.items():
+        if getattr(options, name) != FitOptions.model_fields[name].default:
+            raise OptionError(
+                f"{flag} is about sentences for single pictures, and `method={options.method}` is "
+                "taught by instructions, which say age and condition of both visits: leave it out; "
+                "`instruction` says how they are worded"
+            )
+
+
+def _both_directions(visits: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pairs of visits and their reverse, and each visit with itself."""
+    alone = {visit for pair in visits for visit in pair}
+    return sorted(
+        {*visits, *((later, earlier) for earlier, later in visits), *((one, one) for one in alone)}
+    )
 
 
 def _comparable(rows: pd.DataFrame, split: str) -> pd.DataFrame:

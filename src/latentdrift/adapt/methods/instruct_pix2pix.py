@@ -1,5 +1,5 @@
 """InstructPix2Pix: a U-Net that reads the latent of a source picture beside the noisy one, all of
-it trained.
+it trained; on request it also reads the numbers of an instruction.
 
 Brooks et al. 2023, section 3.2. What it reads, and how the two conditions are dropped in training,
 is in `training_setup.IMAGE_INPUTS` and `batches`; the folder is the one that `full` keeps.
@@ -14,12 +14,15 @@ from torch import nn
 from latentdrift.adapt.methods import full_finetuning
 from latentdrift.config import FitOptions
 from latentdrift.model.base import Base
+from latentdrift.model.number_features import WIDTH
+from latentdrift.prompts import Manner
 
 
 def prepare(
     base: Base, options: FitOptions, words: Mapping[str, str]
 ) -> tuple[Base, dict[str, nn.Parameter]]:
-    """Make the network read a source image, and train all of it.
+    """Make the network read a source image, and numbers where instructions say them; train all of
+    it.
 
     Args:
         base: The base in float32; its network is changed in place.
@@ -31,4 +34,6 @@ def prepare(
     """
     if not base.sees_source:  # it does, where the fit starts from such an adapter
         base.family.widen(base)
+    if Manner.of_options(options).says_numbers and not base.reads_numbers:
+        base.family.add_numbers(base, WIDTH)
     return full_finetuning.prepare(base, options, words)

@@ -106,13 +106,16 @@ class Editor:
             bool(base.controls) or not self.needs_controlnet
         )
 
-    def keeps(self, requested: bool | None) -> bool:
+    def keeps(self, base: Base, requested: bool | None = None) -> bool:
         """Whether the editor's change is added to the original image.
 
         Args:
-            requested: The user's choice; None: yes where the editor inverts the image.
+            base: The base.
+            requested: The user's choice; None: yes where the editor inverts the image, or the
+                network was taught the instruction that changes nothing.
         """
-        return bool(self.inversions) if requested is None else requested
+        own = bool(self.inversions) or (self.takes_instruction and base.reads_numbers)
+        return own if requested is None else requested
 
     def inversion(self, requested: str | None, iterations: int | None = None) -> str | None:
         """Row of INVERSIONS that the editor uses; None where it starts from noise.

@@ -37,6 +37,9 @@ class Instruction:
     """Weight s_I of the image; 1 is none."""
     generator: torch.Generator
     """All that is random about the edit."""
+    unchanged: tuple[Conditioning, ...] | None = None
+    """As `contexts`, under the instruction that changes nothing; None for a network that was not
+    taught it."""
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class Instruction:
         statistics: Statistics | None,
         x: Tensor,
         instruction: str,
+        unchanged: str | None,
         steps: int,
         guidance: float,
         image_guidance: float,
@@ -61,6 +65,7 @@ class Instruction:
             statistics: Statistics of the training latents; None where the start needs none.
             x: Pixels [1, 3, R, R] in [-1, 1].
             instruction: Text of the change.
+            unchanged: Text that asks for the same image; None for a network that was not taught it.
             steps: Number of sampling steps.
             guidance: Guidance by the text; 1: none.
             image_guidance: Guidance by the image; 1: none.
@@ -70,17 +75,22 @@ class Instruction:
             OptionError: An instruction past the token limit, or a start that cannot be sampled.
         """
         x0 = base.moments(x)[0]
-        prompt = base.with_images(base.embed([instruction]), [base.source(x0)])
+        empty = base.embed([""])
+
+        def under(text: str) -> tuple[Conditioning, ...]:
+            return branches(empty, base.with_images(base.embed([text]), [base.source(x0)]))
+
         return cls(
             denoiser=drift.wrap(network, base.schedule, [instruction]),
             schedule=base.schedule,
             x0=x0,
             start=start(base, drift, statistics, instruction, steps, x.shape[-1], noise),
-            contexts=branches(base.embed([""]), prompt),
+            contexts=under(instruction),
             steps=steps,
             guidance=guidance,
             image_guidance=image_guidance,
             generator=noise,
+            unchanged=None if unchanged is None else under(unchanged),
         )
 
 
@@ -89,9 +99,10 @@ def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:
 
         eps = eps(0, 0) + s_I (eps(image, 0) - eps(0, 0)) + s_T (eps(image, text) - eps(image, 0))
 
-    No prompt makes the network draw the source. So the reconstruction is the source's own latent.
-    It differs from the original by the autoencoder alone, and from the counterfactual by all
-    changes.
+    The reconstruction is drawn from the same noise under the instruction that changes nothing. A
+    network that was taught no such instruction gives the source's own latent instead, which differs
+    from the original by the autoencoder alone, and from the counterfactual by all that was drawn
+    anew.
 
     Args:
         task: The edit.
@@ -100,6 +111,10 @@ def instruct_pix2pix(task: Instruction) -> tuple[Tensor, Tensor]:
         Reconstruction and counterfactual, x0 [1, C, h, w] each.
     """
     denoiser = guide(task.denoiser, task.image_guidance - task.guidance, task.guidance)
-    return task.x0, run(
-        denoiser, task.schedule, SAMPLER, task.steps, task.start, task.contexts, [task.generator]
-    )
+
+    def draw(contexts: tuple[Conditioning, ...]) -> Tensor:
+        generators = [task.generator]
+        return run(denoiser, task.schedule, SAMPLER, task.steps, task.start, contexts, generators)
+
+    reconstruction = task.x0 if task.unchanged is None else draw(task.unchanged)
+    return reconstruction, draw(task.contexts)

@@ -40,17 +40,25 @@ class Counterfactual:
     method."""
     counterfactual: Tensor
     """With the change; the edit is what differs from the reconstruction."""
-    others: tuple[Tensor, ...] = ()
-    """The counterfactual under the next seeds."""
+    others: tuple[tuple[Tensor, Tensor], ...] = ()
+    """(reconstruction, counterfactual) under the next seeds."""
 
     @property
-    def on_original(self) -> Tensor:
-        """Original plus the change, [1, 3, R, R] in [-1, 1].
+    def of_seeds(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """(reconstruction, counterfactual) under each seed."""
+        return ((self.reconstruction, self.counterfactual), *self.others)
+
+    @property
+    def on_original(self) -> tuple[Tensor, ...]:
+        """Original plus the change under each seed, [1, 3, R, R] in [-1, 1].
 
         The change is the counterfactual minus the reconstruction, so details that the
         reconstruction loses are preserved.
         """
-        return (self.original + self.counterfactual - self.reconstruction).clamp(-1, 1)
+        return tuple(
+            (self.original + counterfactual - reconstruction).clamp(-1, 1)
+            for reconstruction, counterfactual in self.of_seeds
+        )
 
 
 @torch.no_grad()
@@ -74,7 +82,8 @@ def edit(
         model: The model. The training part of its drift is wrapped around the network. The start of
             sampling has no part in an edit that starts from the image's own latent.
         x: Pixels [1, 3, R, R] in [-1, 1].
-        source_prompt: Describes the image as it is; not read where the editor takes an instruction.
+        source_prompt: Describes the image as it is. Where the editor takes an instruction, the one
+            that changes nothing; only a network that reads numbers was taught it, and reads it.
         target_prompt: Describes the image as it should be, or is the instruction.
         editor: A row of EDITORS.
         spec: Numbers and choices of the edit.
@@ -109,9 +118,7 @@ def edit(
         _edit_once(model, tuple(hints), x, editor, prompts, mask, cache, replace(spec, seed=seed))
         for seed in seeds
     ]
-    return Counterfactual(
-        x.float().cpu(), *results[0], others=tuple(other for _, other in results[1:])
-    )
+    return Counterfactual(x.float().cpu(), *results[0], others=tuple(results[1:]))
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,7 @@ def _instruction(
         model.statistics,
         x,
         prompts.target,
+        prompts.source if model.base.reads_numbers else None,
         spec.steps,
         spec.guidance,
         spec.image_guidance,

@@ -191,6 +191,8 @@ class EditPlan:
         describe = self.info.describe
         manner = self.info.prompt.manner()
         spec = self.info.attributes
+        if manner.says_numbers:
+            return self._request_in_years(entry, changes, step or {})
         if self.instruction and not (
             changes or self.add or self.remove
         ):  # what should come of it is not known
@@ -221,6 +223,44 @@ class EditPlan:
             describe, before, after, manner.instruction or "numerical"
         )
         return Request(entry, source, target, instruction, change, step=step or {})
+
+    def _request_in_years(
+        self,
+        entry: Entry,
+        changes: AttributeValues,
+        step: Mapping[str, prompts.AttributeChange],
+    ) -> Request:
+        """Request for a network that reads the years of an instruction; its source prompt is the
+        instruction of no change.
+
+        Raises:
+            OptionError: It would change nothing, or the age is not known.
+        """
+        describe = self.info.describe
+        manner = self.info.prompt.manner()
+        before, after = prompts.states(
+            entry.attributes, changes, add=self.add, remove=self.remove, spec=self.info.attributes
+        )
+        if before == after and not self.instruction:
+            raise OptionError(
+                f"the edit changes nothing of image {entry.name}; set, add or remove something "
+                "that differs"
+            )
+        unchanged = prompts.instruction(
+            describe, before, before, prompts.READ_AS_NUMBERS, elapsed=0
+        )
+        instruction = self.instruction or prompts.instruction(
+            describe, before, after, prompts.READ_AS_NUMBERS
+        )
+        target = (
+            ""
+            if before == after
+            else prompts.sentence(
+                describe, after, style=manner.style, age_encoding=manner.age_encoding
+            )
+        )
+        change = EditChange(self.editor, changes, self.add, self.remove)
+        return Request(entry, unchanged, target, instruction, change, step=step)
 
     def _with_further_prompts(
         self, request: Request, known: AttributeValues, changes: AttributeValues

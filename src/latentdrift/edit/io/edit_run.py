@@ -26,7 +26,13 @@ from latentdrift.edit.io.counterfactual import Counterfactual, edit
 from latentdrift.edit.io.edit_facts import EditFacts, ModelFacts
 from latentdrift.edit.io.edit_inputs import Entry, Subject
 from latentdrift.edit.io.edit_requests import EditPlan, Request
-from latentdrift.edit.io.edit_writer import differing, is_complete, on_square, quarantine
+from latentdrift.edit.io.edit_writer import (
+    differing,
+    is_complete,
+    of_seed,
+    on_square,
+    quarantine,
+)
 from latentdrift.errors import InputError, OptionError
 from latentdrift.model.model import Model
 
@@ -84,7 +90,7 @@ class EditRun:
     @property
     def detail(self) -> bool:
         """Whether changes are added to the original images."""
-        return EDITORS[self.plan.editor].keeps(self.options.detail)
+        return EDITORS[self.plan.editor].keeps(self.model.base, self.options.detail)
 
     def folder(self, request: Request) -> Path:
         """Folder of one counterfactual."""
@@ -152,6 +158,16 @@ class EditRun:
         """
         return on_square(self.folder(request) / f"{name}.png", request.entry.read().fit)
 
+    def pictures_of_seeds(self, request: Request) -> list[str]:
+        """Names of the counterfactual's pictures under each seed, as `square_picture` takes them.
+
+        Args:
+            request: The edit.
+        """
+        first = self.options.seed
+        further = range(first + 1, first + self.options.seeds)
+        return ["counterfactual", *(of_seed(seed) for seed in further)]
+
     def output_names(self, requests: Iterable[Request]) -> set[str]:
         """Names of the folders and files right below `out` that edits of this call make.
 
@@ -162,6 +178,7 @@ class EditRun:
         for request in requests:
             image = request.entry.name
             names |= {request.name, f"{image}-strip.png", f"{image}.{self.options.animate}"}
+            names |= {f"{image}-volumes.png", "volumes.csv"}
         return names
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def write_counterfactual(
 
     The counterfactual is the sampled image or, if the facts have `detail`, the original plus the
     change. NIfTI and DICOM sources also get it in their own format, as a derived synthetic object.
-    Several seeds give a mean and an uncertainty. `mask.png` shows the mask, if there is one.
+    Several seeds give a picture of each, a mean and an uncertainty. `mask.png` shows the mask, if there is one.
 
     Args:
         folder: Folder of the edit.
@@ -180,7 +180,7 @@ def _write_files(
     intensity range."""
     pictures = {"original": subject.unit, "reconstruction": subject.back(result.reconstruction)}
     pictures["counterfactual"], before = (
-        _to_source_geometry(subject, result, facts)(result.counterfactual),
+        _in_source_geometry(subject, result.reconstruction, result.counterfactual, facts),
         BEFORE[facts.detail],
     )
     if not all(np.isfinite(unit).all() for unit in pictures.values()):
@@ -229,11 +229,13 @@ def _write_files(
     return value
 
 
-def _to_source_geometry(
-    subject: Subject, result: Counterfactual, facts: EditFacts
-) -> Callable[[Tensor], np.ndarray]:
-    """How a counterfactual is brought back into the source's geometry."""
-    return (lambda x: subject.onto(x - result.reconstruction)) if facts.detail else subject.back
+def _in_source_geometry(
+    subject: Subject, reconstruction: Tensor, counterfactual: Tensor, facts: EditFacts
+) -> np.ndarray:
+    """A counterfactual in the source's geometry: as drawn, or its change on the original."""
+    if facts.detail:
+        return subject.onto(counterfactual - reconstruction)
+    return subject.back(counterfactual)
 
 
 def _write_like(
@@ -280,12 +282,10 @@ def _source(subject: Subject) -> dict[str, Any]:
 def _write_seeds(
     folder: Path, subject: Subject, result: Counterfactual, facts: EditFacts
 ) -> dict[str, Any]:
-    """`mean.png` and `uncertainty.png`, pixel by pixel over the seeds, and their summary."""
-    pictures_of_seeds = _to_source_geometry(subject, result, facts)
+    """The pictures of further seeds; `mean.png` and `uncertainty.png`, pixel by pixel over all
+    seeds, and their summary."""
     seed = facts.options.seed
-    pictures = np.stack(
-        [pictures_of_seeds(picture) for picture in (result.counterfactual, *result.others)]
-    )
+    pictures = np.stack([_in_source_geometry(subject, *drawn, facts) for drawn in result.of_seeds])
     spread = pictures.std(0, ddof=1, dtype=np.float64) / 2  # of the intensity range
     write_png(
         folder / "mean.png",
@@ -295,6 +295,9 @@ def _write_seeds(
     title = f"standard deviation over {len(pictures)} seeds"
     write_map(folder / "uncertainty.png", spread, title)
     seeds = list(range(seed, seed + len(pictures)))
+    for further, picture in zip(seeds[1:], pictures[1:], strict=True):
+        unit = from_unit(picture, (0.0, 255.0), np.uint8)
+        write_png(folder / f"{of_seed(further)}.png", unit, synthetic=True)
     return {
         "uncertainty": {
             "seeds": seeds,
@@ -302,6 +305,11 @@ def _write_seeds(
             "largest_sd": float(spread.max()),
         }
     }
+
+
+def of_seed(seed: int) -> str:
+    """Name of the picture of a seed after the first."""
+    return f"counterfactual-seed-{seed}"
 
 
 def write_map(path: Path, share: np.ndarray, title: str, *, signed: bool = False) -> None:

@@ -73,6 +73,7 @@ def card(
     spec: Spec,
     *,
     size: int,
+    brains: bool = False,
     by: str | None = None,
     resampling: Resampling = Resampling(),
 ) -> Card:
@@ -85,15 +86,13 @@ def card(
         spaces: Feature spaces for identity and realism.
         spec: Attributes of the cohort.
         size: Pixels on a side at which all images are judged.
+        brains: Whether the images are slices of brains.
         by: An attribute of the originals for whose values effectiveness is also given.
         resampling: Resamples of patients behind each interval.
     """
     records = [edit.record for edit in edits]
     requested = RequestedChanges.of(judges, records, spec)
-    sets = {
-        name: EvaluationImages(np.stack([_squared(edit.pictures[name], size) for edit in edits]))
-        for name in STATES
-    }
+    sets = _images_by_state(edits, size)
     people = PatientResampling(groups(len(edits), patients_of(edits)), resampling)
     seen = Predictions.of(judges, sets, real)
     changes = _changes(edits)
@@ -103,7 +102,7 @@ def card(
     worst = changes | {"collateral": _collateral_of_each(requested, seen.edits, unit)}
     effectiveness = _effectiveness(requested, seen, np.ones(len(edits), bool), people)
     collateral = _collateral(requested, seen, unit, whose, people)
-    followed = follow_ups(edits, sets, real, spec, people)
+    followed = follow_ups(edits, sets, real, spec, people, brains=brains)
     return Card(
         n=len(edits),
         patients=people.patients,
@@ -166,6 +165,14 @@ def _worst_edits(
         measure: [names[i] for i in np.argsort(-_finite(values))[:WORST]]
         for measure, values in worst.items()
         if measure != "area"
+    }
+
+
+def _images_by_state(edits: Sequence[RecordedEdit], size: int) -> dict[str, EvaluationImages]:
+    """State of the edits, as "counterfactual" -> their images on a square."""
+    return {
+        name: EvaluationImages(np.stack([_squared(edit.pictures[name], size) for edit in edits]))
+        for name in STATES
     }
 
 

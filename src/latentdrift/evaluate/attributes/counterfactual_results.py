@@ -105,6 +105,9 @@ class FollowUps(ResultModel):
     """Means of the untouched originals."""
     gain: dict[str, EditMean]
     """Difference of the two."""
+    change: dict[str, EditMean] = Field(default_factory=dict)
+    """The change beside the true change, all edits together: rows of visit_metrics.RATIOS, and the
+    correlation after a blur."""
 
 
 class Card(ResultModel):

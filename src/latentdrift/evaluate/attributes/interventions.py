@@ -18,12 +18,21 @@ from latentdrift.attributes.specification import AttributeValues, Spec, as_numbe
 from latentdrift.evaluate.attributes.counterfactual_results import ChangeRealism, FollowUps
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
+from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
+from latentdrift.evaluate.attributes.visit_metrics import (
+    CORRELATION,
+    RATIOS,
+    change_metrics,
+    pooled,
+    volume_metrics,
+)
 from latentdrift.evaluate.images.image_sets import EvaluationImages
 from latentdrift.evaluate.images.recorded_edits import EditRecord, RecordedEdit, patients_of
 from latentdrift.evaluate.metrics.distribution_metrics import DISTANCES, DistanceMetric, judge
 from latentdrift.evaluate.metrics.image_similarity import WINDOW
 from latentdrift.evaluate.privacy.repeat_visits import Space
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling
+from latentdrift.evaluate.statistics.results import EditMean
 
 KID = DISTANCES["kid"]
 # standard deviations of the real values by which the range of requested numbers is widened (ours)
@@ -127,6 +136,8 @@ def follow_ups(
     real: EvaluationImages,
     spec: Spec,
     people: PatientResampling,
+    *,
+    brains: bool = False,
 ) -> FollowUps | None:
     """Counterfactuals beside the patient's own visit in the target state; None where no patient has
     such a visit.
@@ -140,6 +151,7 @@ def follow_ups(
         real: Held-out real images, of which some may be later visits.
         spec: The cohort's attributes.
         people: Patients of the edits, and the resamples.
+        brains: Whether the images are slices of brains, whose tissue volumes are compared, too.
     """
     pairs = [
         (place, visit)
@@ -162,7 +174,32 @@ def follow_ups(
         metrics={name: some.mean(values) for name, values in scores.items()},
         no_change={name: some.mean(untouched[name]) for name in NO_CHANGE},
         gain={name: some.mean(_gain(scores[name], untouched[name])) for name in NO_CHANGE},
+        change=_changes(first, edited, last, some, brains=brains),
     )
+
+
+def _changes(
+    first: np.ndarray,
+    edited: np.ndarray,
+    last: np.ndarray,
+    some: PatientResampling,
+    *,
+    brains: bool,
+) -> dict[str, EditMean]:
+    """Rows of visit_metrics that could be measured, of edits and visits [E, H, W, 3]."""
+    results = []
+    for three in zip(*(pictures.mean(-1) for pictures in (first, edited, last)), strict=True):
+        own = change_metrics(*three)
+        if brains:
+            own |= volume_metrics(*(tissue_volumes(picture) for picture in three))
+        results.append({name: value for name, value in own.items() if np.isfinite(value)})
+    found: dict[str, EditMean | None] = {
+        CORRELATION: some.mean(np.array([own.get(CORRELATION, np.nan) for own in results]))
+    }
+    for name, ratio in RATIOS.items():
+        source = some.resampling.rng("card", ratio.title)
+        found[name] = pooled(ratio, results, some.units, some.resampling.n, source)
+    return {name: mean for name, mean in found.items() if mean is not None and mean.n}
 
 
 def _gain(edited: np.ndarray, untouched: np.ndarray) -> np.ndarray:

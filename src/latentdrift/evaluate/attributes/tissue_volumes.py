@@ -45,6 +45,15 @@ VOLUMES: dict[str, Callable[[TissueVolumes], float]] = {
 """Name of a volume -> the volume."""
 
 
+def shows_brains(describe: str) -> bool:
+    """Whether images are slices of brains.
+
+    Args:
+        describe: Noun of the images, as "brain MRI".
+    """
+    return "brain" in describe.lower()
+
+
 def tissue_volumes(picture: np.ndarray, head: np.ndarray | None = None) -> TissueVolumes:
     """Measure the tissues of a slice by a mixture of three normal distributions.
 

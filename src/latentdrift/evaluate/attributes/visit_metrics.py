@@ -7,17 +7,24 @@ divided, so that patients who hardly change do not dominate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.stats import t as student_t
 
 from latentdrift.evaluate.attributes.tissue_volumes import VOLUMES, TissueVolumes
+from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval
+from latentdrift.evaluate.statistics.results import EditMean
 
 BLURS = (1, 4, 6)
 """Standard deviations of the blurs, in 1/256 of the image's side: pixels of a brain at 1 mm."""
 SIDE = 256
+TAIL = 0.025
+"""Share of a 95 % interval's error on either side."""
+LEAST_SPREAD = 1e-9
+"""Standard deviation below which samples are equal but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,34 @@ def change_metrics(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> d
     return result
 
 
+def coverage(first: np.ndarray, samples: np.ndarray, last: np.ndarray) -> dict[str, float]:
+    """Share of the pixels at which the last visit lies in the 95 % prediction interval of samples.
+
+    The interval is that of one more draw from a normal distribution (Student's t): mean ± t s
+    sqrt(1 + 1 / S). Pixels are those at which the samples differ from each other.
+
+    Args:
+        first: First visit [R, R] in [0, 1].
+        samples: Edits of S seeds [S, R, R] in [0, 1], S at least 2.
+        last: Last visit [R, R] in [0, 1].
+
+    Returns:
+        `coverage` of the images, and `coverage_4` of their changes after a blur of 4; a share is
+        absent where no pixel differs.
+    """
+    n = len(samples)
+    reach = float(student_t.ppf(1 - TAIL, n - 1)) * np.sqrt(1 + 1 / n)
+    result = {}
+    for name, sigma in (("coverage", 0.0), ("coverage_4", 4 * len(first) / SIDE)):
+        drawn = gaussian_filter(samples - first, (0, sigma, sigma))
+        spread = drawn.std(0, ddof=1)
+        varies = spread > LEAST_SPREAD
+        inside = np.abs(gaussian_filter(last - first, sigma) - drawn.mean(0)) <= reach * spread
+        if varies.any():
+            result[name] = float(inside[varies].mean())
+    return result
+
+
 def volume_metrics(
     first: TissueVolumes, edited: TissueVolumes, last: TissueVolumes
 ) -> dict[str, float]:
@@ -115,3 +150,58 @@ RATIOS: dict[str, Ratio] = {
 }
 """Name of a metric -> how it is formed. A calibration slope is the regression through 0 of the true
 on the predicted change: 1 is the right size, below 1 the prediction is too large."""
+CORRELATION = "change_r_4"
+VISIT_TITLES: dict[str, str] = {
+    CORRELATION: "correlation of the change, blur 4",
+    **{name: ratio.title for name, ratio in RATIOS.items()},
+}
+"""Metric of visits -> its title: the correlation of each edit, then those of all together."""
+
+
+def pooled(
+    ratio: Ratio,
+    results: Sequence[Mapping[str, float]],
+    units: np.ndarray,
+    n: int,
+    source: np.random.Generator,
+) -> EditMean | None:
+    """A metric of all edits together, with its 95 % interval over patients.
+
+    Args:
+        ratio: Row of RATIOS.
+        results: Metrics of each edit by name [E]; edits that lack a part are skipped.
+        units: Patient of each edit, as integers [E].
+        n: Number of resamples.
+        source: Generator of the resamples.
+
+    Returns:
+        The metric; None where no edit has its parts, or they are all 0.
+    """
+    known = [
+        (*parts, unit)
+        for own, unit in zip(results, units, strict=True)
+        if (parts := _parts(ratio, own))
+    ]
+    if not known:
+        return None
+    above, below, of_known = (np.array(column) for column in zip(*known, strict=True))
+    value = ratio.value(above, below, np.ones(len(above)))
+    if not np.isfinite(value):
+        return None
+    whose = np.unique(of_known, return_inverse=True)[1]
+    if whose.max() + 1 < FEWEST:
+        return EditMean(value=value, ci=None, n=len(above))
+    replicates = [
+        ratio.value(above, below, weights)
+        for weights in draws(whose, n, source)
+        if (weights * below).any()
+    ]
+    return EditMean(value=value, ci=interval(value, replicates), n=len(above))
+
+
+def _parts(ratio: Ratio, own: Mapping[str, float]) -> tuple[float, float] | None:
+    """Numerator and denominator of an edit; None where it lacks one."""
+    try:
+        return ratio.parts(own)
+    except KeyError:
+        return None

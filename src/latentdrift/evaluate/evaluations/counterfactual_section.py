@@ -22,6 +22,7 @@ from latentdrift.evaluate.attributes.counterfactual_results import (
     NumberChange,
     unit_words,
 )
+from latentdrift.evaluate.attributes.visit_metrics import VISIT_TITLES
 from latentdrift.evaluate.images.attribute_words import FOLLOW_UP, attribute, change
 from latentdrift.evaluate.images.recorded_edits import RecordedEdit
 from latentdrift.evaluate.images.strips import edit_strip
@@ -72,6 +73,8 @@ def card_blocks(scores: Card, edits: Sequence[RecordedEdit]) -> list[html_report
     if scores.follow_ups:
         caption = FOLLOWED.format(n=scores.follow_ups.n, patients=scores.follow_ups.patients)
         blocks.append(html_report.table(_follow_up_rows(scores.follow_ups), caption))
+        if scores.follow_ups.change:
+            blocks.append(html_report.table(_change_rows(scores.follow_ups), TRUE_CHANGE))
     return blocks + _worst(scores.worst, {edit.name: edit for edit in edits})
 
 
@@ -120,6 +123,15 @@ FOLLOWED = (
 )
 
 
+TRUE_CHANGE = (
+    "The same edits: the change that was made beside the true change between the two scans, all "
+    "edits together, 95 % intervals over patients. Reduction of squared error: 0 is no better than "
+    "no change, 1 is perfect, below 0 is worse; blurs are in 1/256 of the image's side. R²: the "
+    "same of a volume. Calibration slope: regression of the true on the made change; 1 is the "
+    "right size. Position counts as change unless the scans are registered (`import --register`)."
+)
+
+
 def _realism_row(row: ChangeRealism) -> dict[str, Any]:
     n = row.n
     return {
@@ -147,6 +159,13 @@ def _follow_up_rows(follow_ups: FollowUps) -> list[dict[str, Any]]:
             row[column] = None if mean is None else estimate(mean.value, mean.ci)
         rows.append(row)
     return rows
+
+
+def _change_rows(follow_ups: FollowUps) -> list[dict[str, Any]]:
+    return [
+        {"measure": VISIT_TITLES[name], "value": estimate(mean.value, mean.ci), "edits": mean.n}
+        for name, mean in follow_ups.change.items()
+    ]
 
 
 def _effectiveness(rows: Sequence[Change], subgroup: str) -> list[html_report.Block]:

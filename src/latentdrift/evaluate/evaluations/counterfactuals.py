@@ -22,6 +22,7 @@ from latentdrift.evaluate.attributes.counterfactual_results import (
     CollateralCell,
     unit_words,
 )
+from latentdrift.evaluate.attributes.tissue_volumes import shows_brains
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
 from latentdrift.evaluate.evaluations.evaluation import (
     NO_COST,
@@ -99,6 +100,7 @@ def compute(inputs: Inputs) -> CounterfactualResult | None:
             inputs.spaces,
             request.cohort.attributes,
             size=int(inputs.real.images.shape[1]),
+            brains=shows_brains(request.cohort.describe),
             by=request.subgroup_column,
             resampling=inputs.resampling,
         )

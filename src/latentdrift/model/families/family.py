@@ -275,6 +275,19 @@ class Family(ABC):
         """
 
     @abstractmethod
+    def reads_numbers(self, parts: Parts) -> bool:
+        """Whether the network reads features of numbers beside time and text."""
+
+    @abstractmethod
+    def add_numbers(self, parts: Parts, width: int) -> None:
+        """Make the network read features of numbers, in place; at first they change nothing.
+
+        Args:
+            parts: Components whose network reads no numbers.
+            width: Number of features.
+        """
+
+    @abstractmethod
     def predict(
         self,
         parts: Parts,

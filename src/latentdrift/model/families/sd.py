@@ -236,6 +236,25 @@ class StableDiffusion(Family):
         first.in_channels = 2 * self.latent_channels(parts)
         parts.network.register_to_config(in_channels=first.in_channels)
 
+    def reads_numbers(self, parts: Parts) -> bool:
+        """Whether the U-Net adds a projection of numbers to its embedding of the time."""
+        return bool(parts.network.config.get("class_embed_type") == "projection")
+
+    def add_numbers(self, parts: Parts, width: int) -> None:
+        """Add diffusers' projection of numbers to the embedding of the time; its last layer is
+        zero."""
+        from diffusers.models.embeddings import TimestepEmbedding
+
+        network = parts.network
+        like = network.time_embedding.linear_2
+        projection = TimestepEmbedding(width, like.out_features).to(like.weight)
+        for parameter in projection.linear_2.parameters():
+            nn.init.zeros_(parameter)
+        network.class_embedding = projection
+        network.register_to_config(
+            class_embed_type="projection", projection_class_embeddings_input_dim=width
+        )
+
     def predict(
         self,
         parts: Parts,
@@ -251,8 +270,9 @@ class StableDiffusion(Family):
         residuals = _control_residuals(controls, xt, t, conditioning)
         source = conditioning.source
         wide = xt if source is None else torch.cat([xt, source], dim=1)
+        numbers = {} if conditioning.numbers is None else {"class_labels": conditioning.numbers}
         result: Tensor = parts.network(
-            wide, t, conditioning.embeddings, return_dict=False, **residuals
+            wide, t, conditioning.embeddings, return_dict=False, **numbers, **residuals
         )[0]
         return result
 

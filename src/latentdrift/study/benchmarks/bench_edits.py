@@ -82,7 +82,8 @@ def edit_and_judge(bench: Bench, cell: Cell, model: Model) -> None:
         else:
             editor = work.editors[0]
             edited_images = [
-                outcomes(editor, edited(work, editor, case, cache=None))[editor] for case in cases
+                outcomes(work, editor, edited(work, editor, case, cache=None))[editor].picture
+                for case in cases
             ]
             drift = model.drift
         pictures = colours(edited_images)

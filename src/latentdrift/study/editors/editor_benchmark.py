@@ -4,7 +4,7 @@ READING AT `run`."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,8 +26,8 @@ from latentdrift.evaluate.attributes.ground_truth import (
     against_visit,
     tissue_fraction,
 )
-from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
-from latentdrift.evaluate.attributes.visit_metrics import change_metrics, volume_metrics
+from latentdrift.evaluate.attributes.tissue_volumes import shows_brains, tissue_volumes
+from latentdrift.evaluate.attributes.visit_metrics import change_metrics, coverage, volume_metrics
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.sample.synthetic_cohort import contact_sheet
@@ -44,6 +44,7 @@ NOTHING = "no change"
 ROUND_TRIP = "autoencoder"
 MEAN = "mean change"
 RIDGE = "ridge regression"
+LATER = "the later visit"
 BASELINES: dict[str, str] = {
     NOTHING: "the picture as it is",
     ROUND_TRIP: "encoded and decoded, which every editor does",
@@ -52,6 +53,7 @@ BASELINES: dict[str, str] = {
         "the mean change, and a ridge regression of the rest on years by age, categories and "
         "principal components of the first visit, fitted to training patients"
     ),
+    LATER: "itself, which shows how alike two visits of a patient are",
 }
 """Baselines that stand in place of an edit, with their descriptions."""
 VOLUMES_ALONE = "volume model"
@@ -151,12 +153,12 @@ class EditorBenchmark:
         if self.cohort is None:
             return None
         spec = self.model.info.attributes
-        return VisitBaselines.of(self.cohort, self.resolution, spec, brains=self.shows_brains)
+        return VisitBaselines.of(self.cohort, self.resolution, spec, brains=self.has_brains)
 
     @property
-    def shows_brains(self) -> bool:
+    def has_brains(self) -> bool:
         """Whether the images are slices of brains."""
-        return "brain" in self.model.info.pictures.lower()
+        return shows_brains(self.model.info.pictures)
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -167,6 +169,7 @@ class EditorBenchmark:
             ROUND_TRIP: True,
             MEAN: fitted is not None,
             RIDGE: fitted is not None,
+            LATER: self.cohort is not None,
             VOLUMES_ALONE: fitted is not None and fitted.volumes is not None,
         }
         return tuple(name for name in ROWS_BESIDE if exists[name])
@@ -174,7 +177,25 @@ class EditorBenchmark:
     @property
     def rows(self) -> tuple[str, ...]:
         """Rows of the table: baselines and editors, see `rows_of`."""
-        return (*self.baselines, *(name for editor in self.editors for name in rows_of(editor)))
+        names = (name for editor in self.editors for name in self.rows_of(editor))
+        return (*self.baselines, *names)
+
+    def rows_of(self, editor: str) -> tuple[str, ...]:
+        """Rows of an editor in the table.
+
+        The first is the result. Where its change is added to the original, another one is the image
+        as drawn; where several seeds are drawn, the last one is the mean of their results.
+
+        Args:
+            editor: Row of EDITORS.
+        """
+        row = EDITORS[editor]
+        names = [editor]
+        if row.keeps(self.model.base):
+            names.append(f"{editor}, as drawn")
+        if self.options.seeds > 1 and "seeds" in row.options:
+            names.append(f"{editor}, mean of {self.options.seeds} seeds")
+        return tuple(names)
 
     @cached_property
     def key(self) -> str:
@@ -198,7 +219,7 @@ class EditorBenchmark:
         """
         given = {
             name: getattr(self.options, name)
-            for name in ("steps", "strength", "guidance", "image_guidance", "seed")
+            for name in ("steps", "strength", "guidance", "image_guidance", "seed", "seeds")
             if name in EDITORS[editor].options
         }
         return EditSpec(**given | ({"steps": steps} if steps else {}))
@@ -256,17 +277,15 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[EditorRow]:
             report(done, len(missing))
             continue
         outcome = (
-            {row: baseline(bench, row, case, original)}
+            {row: Outcome(baseline(bench, row, case, original))}
             if row in BASELINES
-            else outcomes(row, edited(bench, row, case, cache))
+            else outcomes(bench, row, edited(bench, row, case, cache))
         )
-        for name, picture in outcome.items():
-            bench.keep(
-                name,
-                case,
-                score(bench, case, original, picture),
-                picture if case.subject.name in first else None,
-            )
+        for name, made in outcome.items():
+            measured = score(bench, case, original, made.picture)
+            if len(made.samples):
+                measured |= coverage(original, made.samples, case.truth)
+            bench.keep(name, case, measured, made.picture if case.subject.name in first else None)
         report(done, len(missing))
     return list(summarise(bench))
 
@@ -284,7 +303,7 @@ def open_inversion_cache(bench: EditorBenchmark) -> InversionCache:
 def unmade(bench: EditorBenchmark) -> list[tuple[str, Case]]:
     """Baselines and edits without a stored result: (baseline or editor, case)."""
     every = {name: (name,) for name in bench.baselines} | {
-        name: rows_of(name) for name in bench.editors
+        name: bench.rows_of(name) for name in bench.editors
     }
     return [
         (name, case)
@@ -294,30 +313,34 @@ def unmade(bench: EditorBenchmark) -> list[tuple[str, Case]]:
     ]
 
 
-def rows_of(editor: str) -> tuple[str, ...]:
-    """Rows of an editor in the table.
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What an editor or a baseline makes of a case."""
 
-    There are two where its change is added to the original: the result, and the image as drawn.
-    """
-    return (editor, f"{editor}, as drawn") if EDITORS[editor].keeps(None) else (editor,)
+    picture: np.ndarray
+    """[R, R] in [0, 1]."""
+    samples: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """Results of single seeds [S, R, R], of which the image is the mean; otherwise empty."""
 
 
-def outcomes(editor: str, result: Counterfactual) -> dict[str, np.ndarray]:
-    """Images [R, R] in [0, 1] of an edit, by row of the table.
+def outcomes(bench: EditorBenchmark, editor: str, result: Counterfactual) -> dict[str, Outcome]:
+    """Images of an edit, by row of the table.
 
     Args:
+        bench: The benchmark.
         editor: Row of EDITORS.
         result: The edit.
     """
-    on_original = unit(result.on_original)
-    counterfactual = unit(result.counterfactual)
-    return dict(
-        zip(
-            rows_of(editor),
-            (on_original, counterfactual) if EDITORS[editor].keeps(None) else (counterfactual,),
-            strict=True,
+    keeps = EDITORS[editor].keeps(bench.model.base)
+    drawn = [unit(counterfactual) for _, counterfactual in result.of_seeds]
+    results = [unit(picture) for picture in result.on_original] if keeps else drawn
+    made = {editor: Outcome(results[0])}
+    for name in bench.rows_of(editor)[1:]:
+        samples = np.stack(results)
+        made[name] = (
+            Outcome(drawn[0]) if name.endswith("as drawn") else Outcome(samples.mean(0), samples)
         )
-    )
+    return made
 
 
 def picture_of(case: Case) -> np.ndarray:
@@ -338,8 +361,8 @@ def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray)
     if fitted and case.interval and row in (MEAN, RIDGE):
         predictor = fitted.mean if row == MEAN else fitted.ridge
         return predictor.predict(original, case.interval)
-    if row == NOTHING:
-        return original
+    if row in (NOTHING, LATER):
+        return original if row == NOTHING else case.truth
     base = bench.model.base
     with torch.no_grad():
         return unit(base.decode(base.moments(case.subject.tensor())[0]).cpu())
@@ -362,7 +385,11 @@ def edited(
         steps: Steps instead of the option's; None: the option's.
     """
     options = bench.options
-    request = EditPlan(case.changes, case.add, (), editor, options.sentences, bench.model.info)
+    changes = dict(case.changes)
+    age = case.subject.attributes.get("age")
+    if bench.model.base.reads_numbers and case.interval and isinstance(age, int | float):
+        changes["age"] = age + case.interval.years  # to the day; tables round ages
+    request = EditPlan(changes, case.add, (), editor, options.sentences, bench.model.info)
     wanted = request.request(
         Entry(case.subject.name, case.subject.attributes, lambda: case.subject)
     )
@@ -400,7 +427,7 @@ def score(
     three = original[None], edited_image[None], case.truth[None]
     scores = dict(against_truth(*three)) if bench.cohort is None else {}
     scores |= against_visit(*three)
-    if bench.shows_brains:
+    if bench.has_brains:
         before, after, true = (tissue_fraction(part)[0] for part in three)
         scores |= {"tissue": np.array([after - before]), "true_tissue": np.array([true - before])}
     scores |= _of_structure(case, original, edited_image)
@@ -408,7 +435,7 @@ def score(
     numbers = {name: float(values[0]) for name, values in scores.items() if name in METRICS}
     if bench.cohort is not None:
         numbers |= change_metrics(original, edited_image, case.truth)
-        if bench.shows_brains:
+        if bench.has_brains:
             numbers |= volume_metrics(
                 *(tissue_volumes(part) for part in (original, edited_image, case.truth))
             )

@@ -8,15 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from latentdrift.config import BenchEditorsOptions
-from latentdrift.evaluate.attributes.visit_metrics import RATIOS, Ratio
-from latentdrift.evaluate.statistics.bootstrap import (
-    FEWEST,
-    draws,
-    groups,
-    interval,
-    mean_interval,
-    rng,
-)
+from latentdrift.evaluate.attributes.visit_metrics import RATIOS, pooled
+from latentdrift.evaluate.statistics.bootstrap import groups, mean_interval, rng
 from latentdrift.evaluate.statistics.results import EditMean, ResultModel
 from latentdrift.study.editors.reference_edits import Case
 
@@ -30,6 +23,8 @@ METRICS: dict[str, str] = {
     "psnr": "PSNR (dB)",
     "difference_ssim": "SSIM of the differences",
     "change_r_4": "correlation of the change, blur 4",
+    "coverage": "coverage of the 95 % interval",
+    "coverage_4": "coverage of the 95 % interval, blur 4",
     "tissue": "change of tissue fraction",
     "true_tissue": "true change of tissue fraction",
     "ventricle": "change of ventricle area, share of the picture",
@@ -63,9 +58,11 @@ def summary(
         cases: The cases.
         options: Resamples and seed.
     """
-    metrics = {
-        name: mean([one.get(name) for one in results], cases, options) for name in METRICS
-    } | {name: pooled(ratio, results, cases, options) for name, ratio in RATIOS.items()}
+    metrics = {name: mean([one.get(name) for one in results], cases, options) for name in METRICS}
+    patients = groups(len(cases), [case.patient for case in cases])
+    for name, ratio in RATIOS.items():
+        source = rng(options.seed, "bench", "editors", ratio.title)
+        metrics[name] = pooled(ratio, results, patients, options.bootstrap, source)
     return {name: metric for name, metric in metrics.items() if metric is not None}
 
 
@@ -91,54 +88,6 @@ def mean(
         return None
     numbers, patients = zip(*known, strict=True)
     return mean_over_patients(numbers, patients, options)
-
-
-def pooled(
-    ratio: Ratio,
-    results: Sequence[Mapping[str, float]],
-    cases: Sequence[Case],
-    options: BenchEditorsOptions,
-) -> EditMean | None:
-    """A metric of all cases together, with its 95 % interval over patients.
-
-    Args:
-        ratio: Row of RATIOS.
-        results: Metrics of each case; cases that lack a part are skipped.
-        cases: The cases.
-        options: Resamples and seed.
-
-    Returns:
-        The metric; None where no case has its parts, or they are all 0.
-    """
-    known = [
-        (*parts, case.patient)
-        for own, case in zip(results, cases, strict=True)
-        if (parts := _parts(ratio, own))
-    ]
-    if not known:
-        return None
-    above, below, patients = (np.array(column) for column in zip(*known, strict=True))
-    value = ratio.value(above, below, np.ones(len(above)))
-    if not np.isfinite(value):
-        return None
-    units = groups(len(above), [str(patient) for patient in patients])
-    if units.max() + 1 < FEWEST:
-        return EditMean(value=value, ci=None, n=len(above))
-    source = rng(options.seed, "bench", "editors", ratio.title)
-    replicates = [
-        ratio.value(above, below, weights)
-        for weights in draws(units, options.bootstrap, source)
-        if (weights * below).any()
-    ]
-    return EditMean(value=value, ci=interval(value, replicates), n=len(above))
-
-
-def _parts(ratio: Ratio, own: Mapping[str, float]) -> tuple[float, float] | None:
-    """Numerator and denominator of a case; None where it lacks one."""
-    try:
-        return ratio.parts(own)
-    except KeyError:
-        return None
 
 
 def mean_over_patients(

@@ -20,9 +20,9 @@ from latentdrift.data.phantom import phantom
 from latentdrift.data.phantom.phantom import BrainAttributes, PhantomAttributes
 from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.evaluate.attributes.visit_intervals import VisitInterval, interval
 from latentdrift.seeds import derive
 from latentdrift.study.editors.structures import Structure
-from latentdrift.study.editors.visit_pairs import VisitInterval, interval
 
 YEARS = 15  # that a phantom ages
 VISIT = 1  # seed of the scanner: the same for a phantom and its counterfactual

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from latentdrift.adapt.methods.examples import of_pairs
+from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.attributes.specification import Spec
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.evaluate.attributes.tissue_volumes import VOLUMES, TissueVolumes, tissue_volumes
-from latentdrift.study.editors.visit_pairs import Covariates, VisitInterval, VisitPairs
+from latentdrift.evaluate.attributes.tissue_volumes import shows_brains, tissue_volumes
+from latentdrift.evaluate.attributes.visit_intervals import Covariates, VisitInterval
+from latentdrift.evaluate.attributes.volume_model import FEWEST_PATIENTS, VolumeModel
+from latentdrift.evaluate.statistics.ridge import choose_penalty, ridge
+from latentdrift.model.adapter_info import AdapterInfo
+from latentdrift.study.editors.visit_pairs import VisitPairs
 
 COMPONENTS = 20
 """Principal components of the first visit that the ridge regression reads, at most."""
-PENALTIES = tuple(10.0**power for power in range(-1, 6))
-"""Ridge penalties that are tried, relative to the mean square of a covariate."""
-FOLDS = 5
-FEWEST_PATIENTS = 2
-"""Training patients with two visits, at least; a penalty is chosen by leaving patients out."""
 COARSE = 4 / 256
 """Standard deviation of the blur under which the penalty is chosen, in the image's side: finer
 differences of two visits are noise and position."""
@@ -53,7 +55,7 @@ class VisitBaselines:
         pairs = VisitPairs.of(cohort, "train", resolution, spec)
         if len(set(pairs.patients)) < FEWEST_PATIENTS:
             return None
-        volumes = VolumeModel.of(pairs, spec) if brains else None
+        volumes = volume_model(pairs, spec) if brains else None
         return cls(MeanChange.of(pairs), RidgeChange.of(pairs, spec), volumes)
 
 
@@ -133,98 +135,37 @@ class RidgeChange:
         return result
 
 
-@dataclass(frozen=True, eq=False)
-class VolumeModel:
-    """Ridge regression of the change of each volume on years, and on years by age, category and
-    today's volume."""
-
-    covariates: Covariates
-    mean: np.ndarray
-    """Mean volumes at the first visit, [V]."""
-    weights: tuple[np.ndarray, ...]
-    """[K + 1] for each of VOLUMES."""
-
-    @classmethod
-    def of(cls, pairs: VisitPairs, spec: Spec) -> VolumeModel:
-        """Fit to training pairs."""
-        first, last = (
-            np.array([_numbers(tissue_volumes(picture)) for picture in pictures])
-            for pictures in (pairs.first, pairs.last)
-        )
-        usable = np.isfinite(first).all(1) & np.isfinite(last).all(1)
-        first, last = first[usable], last[usable]
-        intervals = [one for one, good in zip(pairs.intervals, usable, strict=True) if good]
-        patients = [who for who, good in zip(pairs.patients, usable, strict=True) if good]
-        begun = cls(Covariates.of(intervals, spec), first.mean(0), ())
-        weights = []
-        for place in range(len(VOLUMES)):
-            inputs = np.stack(
-                [begun.inputs(own, one, place) for own, one in zip(first, intervals, strict=True)]
-            )
-            change = (last - first)[:, [place]]
-            penalty = choose_penalty(inputs, change, patients)
-            weights.append(ridge(inputs, change, penalty)[:, 0])
-        return cls(begun.covariates, begun.mean, tuple(weights))
-
-    def inputs(self, volumes: np.ndarray, interval: VisitInterval, place: int) -> np.ndarray:
-        """Numbers that the change of a volume is regressed on, [K + 1]."""
-        own = interval.years * (volumes[place] - self.mean[place])
-        return np.append(self.covariates.of_interval(interval), own)
-
-    def predict(self, first: TissueVolumes, interval: VisitInterval) -> TissueVolumes:
-        """Volumes at the later visit.
-
-        Args:
-            first: Volumes at the first visit.
-            interval: Time to the later visit.
-        """
-        volumes = _numbers(first)
-        changes = [
-            float(self.inputs(volumes, interval, place) @ weights)
-            for place, weights in enumerate(self.weights)
-        ]
-        return TissueVolumes(*(volumes + changes))
-
-
-def ridge(inputs: np.ndarray, outputs: np.ndarray, penalty: float) -> np.ndarray:
-    """Weights [K, M] of a ridge regression through 0.
+def volume_model(pairs: VisitPairs, spec: Spec) -> VolumeModel | None:
+    """Volume model of pairs of visits; None where too few show a brain.
 
     Args:
-        inputs: [N, K].
-        outputs: [N, M].
-        penalty: Relative to the mean square of an input.
+        pairs: Pairs of training patients.
+        spec: Attributes that are read.
     """
-    gram = inputs.T @ inputs
-    size = penalty * float(np.trace(gram)) / max(len(gram), 1) / max(len(inputs), 1)
-    result: np.ndarray = np.linalg.solve(
-        gram + (size + 1e-12) * np.eye(len(gram)), inputs.T @ outputs
+    first, last = (
+        [tissue_volumes(picture) for picture in pictures] for pictures in (pairs.first, pairs.last)
     )
-    return result
+    return VolumeModel.of(first, last, pairs.intervals, pairs.patients, spec)
 
 
-def choose_penalty(inputs: np.ndarray, outputs: np.ndarray, patients: Sequence[str]) -> float:
-    """Penalty of PENALTIES with the least squared error on patients that are left out.
+def keep_volume_model(cohort: Cohort, info: AdapterInfo, adapter: Path) -> None:
+    """Write the volume model of the training patients into an adapter folder.
+
+    Only for brains, and for an adapter that learned from pairs of visits; a model that is there
+    stays.
 
     Args:
-        inputs: [N, K].
-        outputs: [N, M].
-        patients: Of each row.
+        cohort: The cohort.
+        info: adapter.json.
+        adapter: Its folder.
     """
-    fold = np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1] % FOLDS
-    errors = dict.fromkeys(PENALTIES, 0.0)
-    for part in range(FOLDS):
-        held_out = fold == part
-        if not held_out.any() or held_out.all():
-            continue
-        for penalty in PENALTIES:
-            weights = ridge(inputs[~held_out], outputs[~held_out], penalty)
-            misses = inputs[held_out] @ weights - outputs[held_out]
-            errors[penalty] += float(np.square(misses).sum())
-    return min(PENALTIES, key=lambda penalty: errors[penalty])
-
-
-def _numbers(volumes: TissueVolumes) -> np.ndarray:
-    return np.array([of(volumes) for of in VOLUMES.values()])
+    learns_pairs = METHODS[str(info.method)].examples is of_pairs
+    if not learns_pairs or not shows_brains(info.pictures) or VolumeModel.read(adapter):
+        return
+    spec = info.attributes
+    model = volume_model(VisitPairs.of(cohort, "train", info.side, spec), spec)
+    if model is not None:
+        model.write(adapter)
 
 
 def _years(intervals: Sequence[VisitInterval]) -> np.ndarray:

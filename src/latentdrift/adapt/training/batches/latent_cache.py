@@ -17,6 +17,7 @@ from torch import Tensor
 
 from latentdrift.adapt.training.batches.row_cache import CacheRoot, RowCache, Rows
 from latentdrift.model.conditioning import Conditioning
+from latentdrift.model.number_features import PERIODS
 from latentdrift.progress import ProgressCallback
 from latentdrift.storage import key
 
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 VERSION = 2  # of the files' meaning; a new number makes old caches stale
 
-ENCODED = {"context": "embeddings", "pooled": "pooled", "mask": "mask", "size_ids": "size_ids"}
+ENCODED = {
+    "context": "embeddings",
+    "pooled": "pooled",
+    "mask": "mask",
+    "size_ids": "size_ids",
+    "numbers": "numbers",
+}
 """Array of the cache of prompts -> field of the conditioning."""
 
 
@@ -108,7 +115,8 @@ def contexts(
         prompts: Every prompt that the function will receive, each once.
         root: Folder of all caches of a run.
     """
-    name = key(VERSION, base.hash, str(base.text_dtype), prompts)
+    numbers = [PERIODS] if base.reads_numbers else []
+    name = key(VERSION, base.hash, str(base.text_dtype), prompts, *numbers)
 
     def encode(first: int, last: int) -> dict[str, Tensor]:
         encoded = base.embed(prompts[first:last])

@@ -1,0 +1,49 @@
+"""Numbers of an instruction: what is read of it, and which words are left."""
+
+from __future__ import annotations
+
+import pytest
+
+from latentdrift.prompts import instruction
+from latentdrift.prompts.spoken_numbers import SpokenNumbers, split_numbers
+
+WORDS = "Age this CN female brain MRI into a brain MRI with MCI"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "numbers"),
+    [
+        (
+            "Age this CN 70 years old female brain MRI by 2.5 years into a brain MRI with MCI",
+            WORDS,
+            SpokenNumbers(2.5, 70),
+        ),
+        (
+            "Age this CN 70 years old female brain MRI by -7 years into a brain MRI with MCI",
+            WORDS,
+            SpokenNumbers(-7, 70),
+        ),
+        ("Age this female brain MRI by 1 year", "Age this female brain MRI", SpokenNumbers(1)),
+        (
+            "Age this 6 months old brain MRI by 0 years into a brain MRI",
+            "Age this brain MRI into a brain MRI",
+            SpokenNumbers(0, 0.5),
+        ),
+        ("a brain MRI of a 70 year old female", "a brain MRI of a female", SpokenNumbers(None, 70)),
+        ("Make the ventricles larger", "Make the ventricles larger", SpokenNumbers()),
+        ("", "", SpokenNumbers()),
+        ("standby 3 years later", "standby 3 years later", SpokenNumbers()),
+    ],
+)
+def test_numbers_are_taken_out_of_a_prompt(prompt: str, words: str, numbers: SpokenNumbers) -> None:
+    assert split_numbers(prompt) == (words, numbers)
+
+
+@pytest.mark.parametrize(("years", "elapsed"), [(2.5, 2.5), (-3.25, -3.25), (0, 0), (0.004, 0)])
+def test_numbers_of_an_instruction_come_back(years: float, elapsed: float) -> None:
+    known = {"age": 71, "sex": "F", "diagnosis": "MCI"}
+    text = instruction("brain MRI", known, known, "years", years)
+    words, numbers = split_numbers(text)
+    assert numbers == SpokenNumbers(elapsed, 71)
+    assert words == "Age this MCI female brain MRI into a brain MRI with MCI"
+    assert "-0 " not in text
