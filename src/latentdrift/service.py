@@ -44,9 +44,15 @@ PATIENT_FILES = ("source", "mask", "protect", "hint_image")
 """Options of `edit` that name files of patients."""
 SMALL_CHANGE_WARNING = (
     "No edit changed more than 1 %% of its pixels by %.0f %% of the intensity range (the largest "
-    "change: %.1f %%). This network hardly distinguishes '%s' from '%s'. Raise `strength` or "
-    "`guidance`. If `latentdrift generate --same-noise` draws both alike, train longer; for a "
-    "finding or diagnosis, also use `train_text_encoder` and `prompt_style=findings-first`."
+    "change: %.1f %%). This network hardly distinguishes '%s' from '%s'. %s"
+)
+MORE_CHANGE = (
+    "Raise `strength` or `guidance`. If `latentdrift generate --same-noise` draws both alike, "
+    "train longer; for a finding or diagnosis, also use `train_text_encoder` and "
+    "`prompt_style=findings-first`."
+)
+MORE_CHANGE_BY_INSTRUCTION = (
+    "Two visits may differ by no more: ask for more years, raise `guidance`, or train longer."
 )
 
 
@@ -474,6 +480,7 @@ def _warn_of_small_changes(changes: Sequence[float], requests: Sequence[EditRequ
             100 * max(changes),
             first.source,
             first.network_prompt,
+            MORE_CHANGE_BY_INSTRUCTION if first.instruction else MORE_CHANGE,
         )
 
 

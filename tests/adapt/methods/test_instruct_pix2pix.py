@@ -676,7 +676,7 @@ def dated(tiny_base_folder: Path, cohort: Cohort, tmp_path_factory: pytest.TempP
 
 
 def test_an_edit_by_years_is_compared_with_one_by_none(
-    dated: Path, cohort: Cohort, tmp_path: Path
+    dated: Path, cohort: Cohort, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def edits(**change: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         out = tmp_path / "-".join(map(str, change.values()))
@@ -689,17 +689,21 @@ def test_an_edit_by_years_is_compared_with_one_by_none(
         pictures = {name: np.asarray(Image.open(folder / f"{name}.png")) for name in names}
         return json.loads((folder / "record.json").read_text()), pictures
 
-    older, pictures = edits(age="+5")
+    older, pictures = edits(age="+5", guidance=50.0)
     assert older["instruction"] == (
         "Age this 60 years old female brain MRI with no dementia by 5 years into a brain MRI with "
         "no dementia"
     )
     assert older["source_prompt"] == older["instruction"].replace("by 5 years", "by 0 years")
-    younger, others = edits(age="-5")
+    younger, others = edits(age="-5", guidance=50.0)
     assert "by -5 years" in younger["instruction"]
     assert (pictures["reconstruction"] == others["reconstruction"]).all()
     assert (pictures["counterfactual"] != others["counterfactual"]).any()
     assert older["detail"] is True
+    caplog.clear()
+    edits(age="+5", guidance=0.0)  # deaf to the instruction
+    (small,) = [message for message in caplog.messages if "hardly distinguishes" in message]
+    assert small.endswith("ask for more years, raise `guidance`, or train longer.")
     same = pictures["counterfactual"].astype(int) - pictures["original"]
     assert (
         abs(same).mean() < abs(pictures["reconstruction"].astype(int) - pictures["original"]).mean()
