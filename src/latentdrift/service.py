@@ -193,7 +193,8 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     draw = partial(_preview, seed=options.seed)
     result = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
     if processes.first:
-        keep_volume_model(cohort, result.info, result.adapter)
+        with bar("volumes", quiet=quiet) as report:
+            keep_volume_model(cohort, result.info, result.adapter, report)
     results = {
         "drift": result.info.drift.to_dict(),
         "losses": result.info.losses,

@@ -329,7 +329,7 @@ def _instruction_in_years(
     if elapsed is None and not ("age" in earlier and "age" in later):
         raise OptionError(
             f"this model ages a {describe} by years, and its age is not known; give it with "
-            "`given`, as in `given=age=70`"
+            "`given={'age': 70}`"
         )
     years = as_number(later["age"]) - as_number(earlier["age"]) if elapsed is None else elapsed
     return fill(

@@ -713,12 +713,21 @@ def test_an_edit_by_years_is_compared_with_one_by_none(
 def test_years_that_are_not_known_are_asked_for(
     dated: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
+    """Years count from an age; where the age stays, nobody has to know it."""
     scan = cohort.folder / cohort.rows()["file_name"].iloc[0]
-    options = config.EditOptions(
-        adapter=str(dated), source=scan, out=tmp_path / "out", set=("diagnosis=dementia",)
-    )
-    with pytest.raises(OptionError, match="its age is not known; give it with `given`"):
+
+    def edited(change: str) -> Path:
+        out = tmp_path / change.partition("=")[0]
+        options = config.EditOptions(
+            adapter=str(dated), source=scan, out=out, set=(change,), steps=2
+        )
         service.run("edit", options, quiet=True)
+        return out
+
+    with pytest.raises(OptionError, match="its age is not known; give it with `given`"):
+        edited("age=85")
+    record = json.loads((edited("diagnosis=dementia") / "000000" / "record.json").read_text())
+    assert record["instruction"] == "Age this brain MRI by 0 years into a brain MRI with dementia"
 
 
 def test_the_mean_of_seeds_has_a_row_and_its_coverage(

@@ -249,8 +249,9 @@ class EditPlan:
         unchanged = prompts.instruction(
             describe, before, before, prompts.READ_AS_NUMBERS, elapsed=0
         )
+        elapsed = None if "age" in changes else 0.0
         instruction = self.instruction or prompts.instruction(
-            describe, before, after, prompts.READ_AS_NUMBERS
+            describe, before, after, prompts.READ_AS_NUMBERS, elapsed
         )
         target = (
             ""
