@@ -724,7 +724,9 @@ def test_years_that_are_not_known_are_asked_for(
         service.run("edit", options, quiet=True)
         return out
 
-    with pytest.raises(OptionError, match="its age is not known; give it with `given`"):
+    with pytest.raises(
+        OptionError, match=r"its age is not known; give it with `given=\{'age': 70\}`"
+    ):
         edited("age=85")
     record = json.loads((edited("diagnosis=dementia") / "000000" / "record.json").read_text())
     assert record["instruction"] == "Age this brain MRI by 0 years into a brain MRI with dementia"
