@@ -18,26 +18,28 @@ def full(images: int, value: float = 0.0) -> Conditioning:
         torch.full((images, 6), value + 2),
         torch.full((images, 4, 2, 2), value + 3),
         (torch.full((images, 3, 8, 8), value + 4), torch.full((images, 3, 8, 8), value + 5)),
+        torch.full((images, 9), value + 6),
     )
 
 
 def shapes(read: Conditioning) -> list[int]:
-    tensors = [read.embeddings, read.pooled, read.mask, read.size_ids, read.source, *read.hints]
+    tensors = [read.embeddings, read.pooled, read.mask, read.size_ids, read.source, read.numbers]
+    tensors += read.hints
     return [len(tensor) for tensor in tensors if tensor is not None]
 
 
 def test_every_field_is_joined_cut_and_repeated() -> None:
     joined = Conditioning.cat([full(2), full(1, 10.0)])
-    assert len(joined) == 3 and shapes(joined) == [3] * 7
+    assert len(joined) == 3 and shapes(joined) == [3] * 8
     assert joined[2:].equals(full(1, 10.0))
     assert torch.equal(joined[[2, 0]].hints[1][:, 0, 0, 0], torch.tensor([15.0, 5.0]))
-    assert shapes(full(1).expand(4)) == [4] * 7
+    assert shapes(full(1).expand(4)) == [4] * 8
 
 
 def test_fields_that_are_not_used_stay_none() -> None:
     plain = Conditioning(torch.zeros(1, 5, 3))
     for read in (Conditioning.cat([plain, plain]), plain[:1], plain.expand(3)):
-        assert read.pooled is read.mask is read.size_ids is read.source is None
+        assert read.pooled is read.mask is read.size_ids is read.source is read.numbers is None
         assert read.hints == ()
 
 
@@ -56,6 +58,7 @@ def test_equality_is_of_the_text() -> None:
     assert full(1).equals(full(1)) and not full(1).equals(full(1, 1.0))
     assert not full(1).equals(Conditioning(torch.zeros(1, 5, 3)))
     assert not full(1).equals(full(2))
+    assert not full(1).equals(replace(full(1), numbers=None))
 
 
 def test_a_change_of_the_text_reaches_embeddings_and_pooled_vectors() -> None:

@@ -25,12 +25,12 @@ class Conditioning:
     """1 where `embeddings` holds a token and 0 where it is padding, [B, L]."""
     size_ids: Tensor | None = None
     """Original size, crop and target size in pixels, [B, 6]."""
-    numbers: Tensor | None = None
-    """Features of the numbers in the prompts, for a network that reads them, [B, F]."""
     source: Tensor | None = None
     """Latent of the image to be edited as the network reads it (`Base.source`), [B, C, h, w]."""
     hints: tuple[Tensor, ...] = ()
     """One image per ControlNet, [B, 3, H, W] in [0, 1]."""
+    numbers: Tensor | None = None
+    """Features of the numbers in the prompts, for a network that reads them, [B, F]."""
 
     @classmethod
     def cat(cls, parts: Sequence[Conditioning]) -> Conditioning:

@@ -128,7 +128,8 @@ TRUE_CHANGE = (
     "edits together, 95 % intervals over patients. Reduction of squared error: 0 is no better than "
     "no change, 1 is perfect, below 0 is worse; blurs are in 1/256 of the image's side. R²: the "
     "same of a volume. Calibration slope: regression of the true on the made change; 1 is the "
-    "right size. Position counts as change unless the scans are registered (`import --register`)."
+    "right size. Position counts as change unless the scans are registered (`import` with "
+    "`register`)."
 )
 
 

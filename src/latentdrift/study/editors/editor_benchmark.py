@@ -53,12 +53,12 @@ BASELINES: dict[str, str] = {
         "the mean change, and a ridge regression of the rest on years by age, categories and "
         "principal components of the first visit, fitted to training patients"
     ),
-    LATER: "itself, which shows how alike two visits of a patient are",
 }
 """Baselines that stand in place of an edit, with their descriptions."""
 VOLUMES_ALONE = "volume model"
 ROWS_BESIDE: dict[str, str] = {
     **BASELINES,
+    LATER: "itself, which shows how alike two visits of a patient are",
     VOLUMES_ALONE: (
         "changes of volumes, and no image, predicted from years and years by age, category and "
         "today's volume; fitted to training patients"
@@ -278,7 +278,7 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[EditorRow]:
             continue
         outcome = (
             {row: Outcome(baseline(bench, row, case, original))}
-            if row in BASELINES
+            if row in ROWS_BESIDE
             else outcomes(bench, row, edited(bench, row, case, cache))
         )
         for name, made in outcome.items():
@@ -353,7 +353,7 @@ def baseline(bench: EditorBenchmark, row: str, case: Case, original: np.ndarray)
 
     Args:
         bench: The benchmark.
-        row: Row of BASELINES.
+        row: Row of ROWS_BESIDE, but for the volume model.
         case: The case.
         original: Its original, [R, R] in [0, 1].
     """
