@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentdrift.attributes.specification import Attribute
-from latentdrift.evaluate.attributes.visit_intervals import VisitInterval
+from latentdrift.longitudinal.visit_intervals import VisitInterval
 
 SPEC = {
     "age": Attribute(type="number"),

@@ -172,12 +172,12 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
         JSON values to show: the adapter's folder, losses and drift.
     """
     began = time.monotonic()  # the imports take seconds of a budget
+    from latentdrift.adapt.adapters.volume_model_file import write_volume_model
     from latentdrift.adapt.training.cost_estimate import within_budget
     from latentdrift.adapt.training.loop.distributed import Processes
     from latentdrift.adapt.training.train import fit as train
     from latentdrift.data.cohort.cohort import Cohort
     from latentdrift.model.base import Base
-    from latentdrift.study.editors.visit_baselines import keep_volume_model
     from latentdrift.study.fit_critics import FitCritics
 
     processes = Processes.join(options.device)  # before the base is put onto this process's device
@@ -194,7 +194,7 @@ def fit(options: config.FitOptions, quiet: bool = False) -> Result:
     result = train(base, cohort, options, options.out, preview=draw, judge=critics, quiet=quiet)
     if processes.first:
         with bar("volumes", quiet=quiet) as report:
-            keep_volume_model(cohort, result.info, result.adapter, report)
+            write_volume_model(cohort, result.info, result.adapter, report)
     results = {
         "drift": result.info.drift.to_dict(),
         "losses": result.info.losses,

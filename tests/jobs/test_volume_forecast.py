@@ -14,10 +14,11 @@ from PIL import Image
 from latentdrift.data.phantom import phantom
 from latentdrift.edit.io.edit_inputs import Entry
 from latentdrift.edit.io.edit_requests import EditChange, Request
-from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
-from latentdrift.evaluate.attributes.visit_intervals import Covariates
-from latentdrift.evaluate.attributes.volume_model import VolumeModel
-from latentdrift.jobs.volume_forecast import TABLE, write_forecasts, years_of
+from latentdrift.edit.io.edit_run import VOLUMES_TABLE
+from latentdrift.jobs.volume_forecast import write_forecasts, years_of
+from latentdrift.longitudinal.tissue_volumes import tissue_volumes
+from latentdrift.longitudinal.visit_intervals import Covariates
+from latentdrift.longitudinal.volume_model import VolumeModel
 
 AGE = 65.0
 SIDE = 96
@@ -70,7 +71,7 @@ def run_of(out: Path, seeds: int = 1, *, foretells: bool = True) -> Any:
 
 
 def lines_of(out: Path) -> dict[tuple[str, float], dict[str, str]]:
-    with (out / TABLE).open() as file:
+    with (out / VOLUMES_TABLE).open() as file:
         return {(row["volume"], float(row["years"])): row for row in csv.DictReader(file)}
 
 

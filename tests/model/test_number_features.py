@@ -11,11 +11,11 @@ import torch
 
 from latentdrift.model.base import Base
 from latentdrift.model.number_features import PERIODS, WIDTH, number_features
-from latentdrift.prompts.spoken_numbers import SpokenNumbers
+from latentdrift.prompts.prompt_numbers import PromptNumbers
 
 
 def test_features_are_the_number_and_its_waves() -> None:
-    (found,) = number_features([SpokenNumbers(years=2.0, age=60.0)]).numpy()
+    (found,) = number_features([PromptNumbers(years=2.0, age=60.0)]).numpy()
     years = [1, 0.4, *np.sin([np.pi / 2, np.pi / 4, np.pi / 8, np.pi / 16])]
     years += [*np.cos([np.pi / 2, np.pi / 4, np.pi / 8, np.pi / 16])]
     age = [1, 0.75, *np.sin([3 * np.pi, 1.5 * np.pi, 0.75 * np.pi])]
@@ -25,7 +25,7 @@ def test_features_are_the_number_and_its_waves() -> None:
 
 def test_a_number_that_is_not_said_is_no_number() -> None:
     nothing, zero, no_age = number_features(
-        [SpokenNumbers(), SpokenNumbers(0, 0), SpokenNumbers(years=3)]
+        [PromptNumbers(), PromptNumbers(0, 0), PromptNumbers(years=3)]
     )
     assert not nothing.any() and zero.any()
     assert not no_age[2 + 2 * len(PERIODS["years"]) :].any()

@@ -20,7 +20,8 @@ CAPPED_FROM = 80.0
 ages, such as `45-50`."""
 LONGEST = 60
 """Characters of an age; longer texts are not searched."""
-PER_YEAR = {"years": 1.0, "months": 12.0, "weeks": 365.25 / 7, "days": 365.25}
+DAYS_PER_YEAR = 365.25
+PER_YEAR = {"years": 1.0, "months": 12.0, "weeks": DAYS_PER_YEAR / 7, "days": DAYS_PER_YEAR}
 UNSTATED = {
     "",
     "?",

@@ -1,5 +1,5 @@
 """Tissue volumes of edited brains over the years: as measured in the counterfactuals, and as a
-model of volumes alone foretells them. START READING AT `write_forecasts`."""
+model of volumes alone predicts them. START READING AT `write_forecasts`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from latentdrift.attributes.specification import as_number
 from latentdrift.display import html_report
 from latentdrift.edit.io.edit_requests import Request
-from latentdrift.edit.io.edit_run import EditRun
-from latentdrift.evaluate.attributes.tissue_volumes import VOLUMES, TissueVolumes, tissue_volumes
-from latentdrift.evaluate.attributes.visit_intervals import VisitInterval
-from latentdrift.evaluate.attributes.volume_model import VolumeModel
+from latentdrift.edit.io.edit_run import VOLUMES_TABLE, EditRun, volumes_picture
+from latentdrift.evaluate.statistics.prediction_interval import prediction_factor
+from latentdrift.longitudinal.tissue_volumes import VOLUMES, TissueVolumes, tissue_volumes
+from latentdrift.longitudinal.visit_intervals import VisitInterval
+from latentdrift.longitudinal.volume_model import VolumeModel
 from latentdrift.model.model import Model
 from latentdrift.prompts import is_missing
 from latentdrift.storage import write_text, written
 
-TABLE = "volumes.csv"
-"""Name of the table in the folder of the edits."""
 SHOWN = ("ventricles", "fluid")
 """Rows of VOLUMES that a picture shows."""
-TAIL = 0.025
-"""Share of a 95 % interval's error on either side."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +106,13 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
     middle, n = float(np.mean(values)), len(values)
     if n == 1:
         return middle, float("nan")
-    factor = float(student_t.ppf(1 - TAIL, n - 1)) * np.sqrt(1 + 1 / n)
-    return middle, factor * float(np.std(values, ddof=1))
+    return middle, prediction_factor(n) * float(np.std(values, ddof=1))
 
 
 def write_forecasts(run: EditRun, requests: Sequence[Request]) -> None:
-    """Write TABLE, and of each image a picture of its volumes over the years; nothing where no
-    adapter of the model has a volume model.
+    """Write VOLUMES_TABLE, and of each image a picture of its volumes over the years.
+
+    Nothing is written where no adapter of the model has a volume model.
 
     Args:
         run: The edits.
@@ -132,7 +128,7 @@ def write_forecasts(run: EditRun, requests: Sequence[Request]) -> None:
     for name, of_image in groupby(requests, key=lambda request: request.entry.name):
         own = [line for request in of_image for line in forecasts(run, request, model)]
         if own:
-            _write_picture(run.options.out / f"{name}-volumes.png", own, model)
+            _write_picture(run.options.out / volumes_picture(name), own, model)
         lines += own
     if lines:
         table = io.StringIO()
@@ -141,7 +137,7 @@ def write_forecasts(run: EditRun, requests: Sequence[Request]) -> None:
         )
         writer.writeheader()
         writer.writerows(_cells(lines))
-        write_text(run.options.out / TABLE, table.getvalue())
+        write_text(run.options.out / VOLUMES_TABLE, table.getvalue())
 
 
 def _cells(lines: Sequence[VolumeForecast]) -> Iterator[dict[str, str]]:
@@ -172,10 +168,17 @@ def _write_picture(path: Path, lines: Sequence[VolumeForecast], model: VolumeMod
             own,
             "volume_model",
             now,
-            f"volume model of {model.patients} patients",
+            f"volume model of {model.patients} patients, 95 %",
             "tab:gray",
         )
-        _curve(panel, own, "counterfactual", now, "counterfactual (synthetic)", "tab:blue")
+        _curve(
+            panel,
+            own,
+            "counterfactual",
+            now,
+            "counterfactual (synthetic), 95 %",
+            "tab:blue",
+        )
         panel.plot(0, 100 * now, "o", color="black", label="original", zorder=3)
         panel.set_title(name)
         panel.set_xlabel("years from the original")

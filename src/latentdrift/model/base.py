@@ -34,7 +34,7 @@ from latentdrift.model.families.families import family_of
 from latentdrift.model.families.family import Control, Family, TokenIds
 from latentdrift.model.number_features import number_features
 from latentdrift.model.schedule import Denoiser, Schedule
-from latentdrift.prompts.spoken_numbers import split_numbers
+from latentdrift.prompts.prompt_numbers import split_numbers
 
 __all__ = ["Base", "Denoiser", "Schedule"]
 

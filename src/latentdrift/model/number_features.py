@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from latentdrift.prompts.spoken_numbers import SpokenNumbers
+from latentdrift.prompts.prompt_numbers import PromptNumbers
 
 PERIODS: dict[str, tuple[float, ...]] = {"years": (8, 16, 32, 64), "age": (40, 80, 160)}
 """Number -> periods of its waves, in years; none is so short that a gap of visits would be told by
@@ -23,7 +23,7 @@ WIDTH = sum(2 + 2 * len(periods) for periods in PERIODS.values())
 """Number of features F of a prompt."""
 
 
-def number_features(numbers: Sequence[SpokenNumbers]) -> Tensor:
+def number_features(numbers: Sequence[PromptNumbers]) -> Tensor:
     """Features [B, F] float32 of the numbers of B prompts; zeros for a number that is not said.
 
     Of each number x they are 1, x / TYPICAL, and sine and cosine of 2 pi x / period.
@@ -31,7 +31,7 @@ def number_features(numbers: Sequence[SpokenNumbers]) -> Tensor:
     return torch.tensor([_features(one) for one in numbers], dtype=torch.float32).reshape(-1, WIDTH)
 
 
-def _features(numbers: SpokenNumbers) -> list[float]:
+def _features(numbers: PromptNumbers) -> list[float]:
     features: list[float] = []
     for name, periods in PERIODS.items():
         value = getattr(numbers, name)

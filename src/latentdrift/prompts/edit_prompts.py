@@ -42,8 +42,8 @@ INSTRUCTIONS: dict[str, str] = {
     "binned": "Age this {source}[ {gap}] into a {image}[ with {what}]",
     "years": "Age this {source} by {elapsed} years into a {image}[ with {what}]",
 }
-READ_AS_NUMBERS = "years"
-"""Row of INSTRUCTIONS whose years and age the network reads as numbers (`spoken_numbers`)."""
+YEARS_INSTRUCTION = "years"
+"""Row of INSTRUCTIONS whose years and age the network reads as numbers (`prompt_numbers`)."""
 
 
 def pair(
@@ -284,7 +284,7 @@ def instruction(
     """
     if encoding not in INSTRUCTIONS:
         raise unknown("encoding of an instruction", encoding, INSTRUCTIONS)
-    if encoding == READ_AS_NUMBERS:
+    if encoding == YEARS_INSTRUCTION:
         return _instruction_in_years(describe, source, target, elapsed)
     earlier, later = (
         {name: value for name, value in of.items() if not is_missing(value)}
@@ -333,7 +333,7 @@ def _instruction_in_years(
         )
     years = as_number(later["age"]) - as_number(earlier["age"]) if elapsed is None else elapsed
     return fill(
-        INSTRUCTIONS[READ_AS_NUMBERS],
+        INSTRUCTIONS[YEARS_INSTRUCTION],
         source=_source(describe, earlier, "numerical"),
         elapsed=f"{round(years, 2) + 0.0:g}",
         image=image(describe, later),

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from latentdrift.attributes.ages import DAYS_PER_YEAR
 from latentdrift.attributes.specification import AttributeValues, Spec
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.edit_prompts import READ_AS_NUMBERS, instruction
+from latentdrift.prompts.edit_prompts import YEARS_INSTRUCTION, instruction
 from latentdrift.prompts.phrases import attributes_of, is_missing, named, negated
-from latentdrift.prompts.spoken_numbers import DAYS_PER_YEAR
 from latentdrift.prompts.templates import TEMPLATES, sentence
 
 
@@ -149,9 +149,9 @@ class Manner:
         )
 
     @property
-    def says_numbers(self) -> bool:
+    def uses_numbers(self) -> bool:
         """Whether an instruction holds numbers that the network reads beside its words."""
-        return self.instruction == READ_AS_NUMBERS
+        return self.instruction == YEARS_INSTRUCTION
 
     def _caption(self, row: AttributeValues) -> str:
         """The text of a row, in one line; nothing where prompts are templates."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentdrift.evaluate.attributes.tissue_volumes import TissueVolumes
 from latentdrift.evaluate.attributes.visit_metrics import (
     BLURS,
     RATIOS,
@@ -14,6 +13,7 @@ from latentdrift.evaluate.attributes.visit_metrics import (
     pooled,
     volume_metrics,
 )
+from latentdrift.longitudinal.tissue_volumes import TissueVolumes
 
 
 def visits(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -175,7 +175,10 @@ def test_the_mean_of_seeds_is_that_of_their_results() -> None:
     result = Counterfactual(original, *pairs[0], others=tuple(pairs[1:]))
     names = ("instruct-pix2pix", "instruct-pix2pix, as drawn", "instruct-pix2pix, mean of 3 seeds")
     base = SimpleNamespace(reads_numbers=True)
-    bench: Any = SimpleNamespace(model=SimpleNamespace(base=base), rows_of=lambda _: names)
+    options = SimpleNamespace(seeds=3)
+    bench: Any = SimpleNamespace(
+        model=SimpleNamespace(base=base), options=options, rows_of=lambda _: names
+    )
     found = editor_benchmark.outcomes(bench, "instruct-pix2pix", result)
     assert [float(made.picture.mean()) for made in found.values()] == pytest.approx(
         [(1 + shift) / 2 for shift in (0.1, 0.3, 0.3)]

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from visit_intervals import SPEC, intervals
 
-from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.phantom import phantom
-from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
-from latentdrift.evaluate.attributes.visit_intervals import VisitInterval
 from latentdrift.evaluate.attributes.visit_metrics import RATIOS, volume_metrics
-from latentdrift.evaluate.attributes.volume_model import FILE, VolumeModel
-from latentdrift.model.adapter_info import AdapterInfo, AttributeInfo, BaseInfo
-from latentdrift.study.editors import visit_baselines
+from latentdrift.longitudinal.tissue_volumes import tissue_volumes
+from latentdrift.longitudinal.visit_intervals import VisitInterval
 from latentdrift.study.editors.visit_baselines import (
     MeanChange,
     RidgeChange,
-    evenly,
-    keep_volume_model,
     volume_model,
 )
 from latentdrift.study.editors.visit_pairs import VisitPairs
@@ -109,46 +101,3 @@ def test_volumes_of_unseen_phantoms_are_predicted() -> None:
     for name, low, high in (("ventricles_r2", 0.7, 1.0), ("ventricles_slope", 0.7, 1.3)):
         above, below = np.array([RATIOS[name].parts(own) for own in results]).T
         assert low < RATIOS[name].value(above, below, np.ones(len(above))) < high
-
-
-@pytest.mark.parametrize(("method", "kept"), [("instruct-pix2pix", True), ("full", False)])
-def test_an_adapter_of_pairs_keeps_the_model_of_its_training_patients(
-    method: str, kept: bool, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Measured an image at a time, it is the model of all pairs; fewer pairs are spread evenly."""
-    seen: list[tuple[int, int]] = []
-    info = AdapterInfo(
-        describe="brain MRI",
-        pictures="brain MRI",
-        method=method,
-        attributes={
-            name: AttributeInfo.model_validate(each.model_dump(exclude_unset=True))
-            for name, each in cohort.attributes.items()
-        },
-        base=BaseInfo(name="base", hash="0", resolution=32),
-        resolution=32,
-    )
-
-    def keep() -> VolumeModel | None:
-        keep_volume_model(cohort, info, tmp_path, lambda *done: seen.append(done))
-        return VolumeModel.read(tmp_path)
-
-    found = keep()
-    assert (found is not None) is kept
-    if found is None:
-        return
-    expected = volume_model(VisitPairs.of(cohort, "train", 32, cohort.attributes), info.attributes)
-    assert found == expected and seen[-1] == (8, 8)
-    keep()
-    assert len(seen) == 8  # what is there stays
-    (tmp_path / FILE).unlink()
-    monkeypatch.setattr(visit_baselines, "MOST_PAIRS", 2)
-    fewer = keep()
-    assert fewer is not None and fewer.patients == 2
-
-
-@pytest.mark.parametrize(
-    ("count", "most", "places"), [(3, 5, [0, 1, 2]), (10, 4, [0, 2, 5, 7]), (0, 4, [])]
-)
-def test_positions_are_spread_evenly(count: int, most: int, places: list[int]) -> None:
-    assert list(evenly(count, most)) == places

@@ -235,7 +235,7 @@ def _load(info: AdapterInfo, name: str) -> str:
     )
     lines = [f"```\n{use}\n```"]
     code = family_named(info.base.family).stock_code.get(method)
-    if info.prompt.manner().says_numbers:  # which no stock pipeline passes on
+    if info.prompt.manner().uses_numbers:  # which no stock pipeline passes on
         code = None
     if code:
         lines.append(f"In stock diffusers:\n\n```python\n{code.format(**words)}\n```")

@@ -108,7 +108,7 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     examples = []
     refusals = []
     visits = pairs(_comparable(rows, split))
-    if manner.says_numbers:
+    if manner.uses_numbers:
         visits = _both_directions(visits)
     for earlier, later in visits:
         try:

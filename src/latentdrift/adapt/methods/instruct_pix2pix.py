@@ -34,6 +34,6 @@ def prepare(
     """
     if not base.sees_source:  # it does, where the fit starts from such an adapter
         base.family.widen(base)
-    if Manner.of_options(options).says_numbers and not base.reads_numbers:
+    if Manner.of_options(options).uses_numbers and not base.reads_numbers:
         base.family.add_numbers(base, WIDTH)
     return full_finetuning.prepare(base, options, words)

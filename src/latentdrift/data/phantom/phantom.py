@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from latentdrift.attributes.ages import DAYS_PER_YEAR
 from latentdrift.attributes.specification import Cell
 from latentdrift.data.phantom import phantom_brain, phantom_chest, phantom_cortex
 from latentdrift.data.phantom.phantom_brain import DIAGNOSES, BrainAttributes
@@ -139,7 +140,7 @@ def chest_history(rng: np.random.Generator, visits: int) -> list[Visit]:
 
 def _age_at(age: float, days: int) -> float:
     """Age in years so many days after the first visit, to one decimal as in a table."""
-    return round(age + days / 365.25, 1)
+    return round(age + days / DAYS_PER_YEAR, 1)
 
 
 def save_nifti(path: Path, image: np.ndarray) -> None:

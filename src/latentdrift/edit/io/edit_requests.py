@@ -191,7 +191,7 @@ class EditPlan:
         describe = self.info.describe
         manner = self.info.prompt.manner()
         spec = self.info.attributes
-        if manner.says_numbers:
+        if manner.uses_numbers:
             return self._request_in_years(entry, changes, step or {})
         if self.instruction and not (
             changes or self.add or self.remove
@@ -247,11 +247,11 @@ class EditPlan:
                 "that differs"
             )
         unchanged = prompts.instruction(
-            describe, before, before, prompts.READ_AS_NUMBERS, elapsed=0
+            describe, before, before, prompts.YEARS_INSTRUCTION, elapsed=0
         )
         elapsed = None if "age" in changes else 0.0
         instruction = self.instruction or prompts.instruction(
-            describe, before, after, prompts.READ_AS_NUMBERS, elapsed
+            describe, before, after, prompts.YEARS_INSTRUCTION, elapsed
         )
         target = (
             ""

@@ -38,6 +38,9 @@ from latentdrift.model.model import Model
 
 log = logging.getLogger(__name__)
 
+VOLUMES_TABLE = "volumes.csv"
+"""Name of the table of volumes in the folder of the edits."""
+
 
 class Hints(Protocol):
     """Hints of ControlNets for an image; see `edit_hints`."""
@@ -57,6 +60,11 @@ class Hints(Protocol):
         Args:
             row: Position of the image in the cohort; None for a file.
         """
+
+
+def volumes_picture(image: str) -> str:
+    """Name of the picture of an image's volumes over the years."""
+    return f"{image}-volumes.png"
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +167,15 @@ class EditRun:
         return on_square(self.folder(request) / f"{name}.png", request.entry.read().fit)
 
     def pictures_of_seeds(self, request: Request) -> list[str]:
-        """Names of the counterfactual's pictures under each seed, as `square_picture` takes them.
+        """Names of the counterfactual's pictures that are on disk, one for each seed.
 
         Args:
             request: The edit.
         """
         first = self.options.seed
-        further = range(first + 1, first + self.options.seeds)
-        return ["counterfactual", *(of_seed(seed) for seed in further)]
+        further = [of_seed(seed) for seed in range(first + 1, first + self.options.seeds)]
+        folder = self.folder(request)
+        return ["counterfactual", *(name for name in further if (folder / f"{name}.png").is_file())]
 
     def output_names(self, requests: Iterable[Request]) -> set[str]:
         """Names of the folders and files right below `out` that edits of this call make.
@@ -178,7 +187,7 @@ class EditRun:
         for request in requests:
             image = request.entry.name
             names |= {request.name, f"{image}-strip.png", f"{image}.{self.options.animate}"}
-            names |= {f"{image}-volumes.png", "volumes.csv"}
+            names |= {volumes_picture(image), VOLUMES_TABLE}
         return names
 
     @property

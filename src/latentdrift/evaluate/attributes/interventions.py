@@ -18,7 +18,6 @@ from latentdrift.attributes.specification import AttributeValues, Spec, as_numbe
 from latentdrift.evaluate.attributes.counterfactual_results import ChangeRealism, FollowUps
 from latentdrift.evaluate.attributes.ground_truth import against_visit, baselines
 from latentdrift.evaluate.attributes.requested_changes import RequestedChanges
-from latentdrift.evaluate.attributes.tissue_volumes import tissue_volumes
 from latentdrift.evaluate.attributes.visit_metrics import (
     CORRELATION,
     RATIOS,
@@ -33,6 +32,7 @@ from latentdrift.evaluate.metrics.image_similarity import WINDOW
 from latentdrift.evaluate.privacy.repeat_visits import Space
 from latentdrift.evaluate.statistics.bootstrap import PatientResampling
 from latentdrift.evaluate.statistics.results import EditMean
+from latentdrift.longitudinal.tissue_volumes import tissue_volumes
 
 KID = DISTANCES["kid"]
 # standard deviations of the real values by which the range of requested numbers is widened (ours)

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.stats import t as student_t
 
-from latentdrift.evaluate.attributes.tissue_volumes import VOLUMES, TissueVolumes
 from latentdrift.evaluate.statistics.bootstrap import FEWEST, draws, interval
+from latentdrift.evaluate.statistics.prediction_interval import prediction_factor
 from latentdrift.evaluate.statistics.results import EditMean
+from latentdrift.longitudinal.tissue_volumes import VOLUMES, TissueVolumes
 
 BLURS = (1, 4, 6)
 """Standard deviations of the blurs, in 1/256 of the image's side: pixels of a brain at 1 mm."""
 SIDE = 256
-TAIL = 0.025
-"""Share of a 95 % interval's error on either side."""
 LEAST_SPREAD = 1e-9
 """Standard deviation below which samples are equal but for rounding."""
 
@@ -78,8 +76,7 @@ def change_metrics(first: np.ndarray, edited: np.ndarray, last: np.ndarray) -> d
 def coverage(first: np.ndarray, samples: np.ndarray, last: np.ndarray) -> dict[str, float]:
     """Share of the pixels at which the last visit lies in the 95 % prediction interval of samples.
 
-    The interval is that of one more draw from a normal distribution (Student's t): mean ± t s
-    sqrt(1 + 1 / S). Pixels are those at which the samples differ from each other.
+    Pixels are those at which the samples differ from each other.
 
     Args:
         first: First visit [R, R] in [0, 1].
@@ -90,8 +87,7 @@ def coverage(first: np.ndarray, samples: np.ndarray, last: np.ndarray) -> dict[s
         `coverage` of the images, and `coverage_4` of their changes after a blur of 4; a share is
         absent where no pixel differs.
     """
-    n = len(samples)
-    reach = float(student_t.ppf(1 - TAIL, n - 1)) * np.sqrt(1 + 1 / n)
+    reach = prediction_factor(len(samples))
     result = {}
     for name, sigma in (("coverage", 0.0), ("coverage_4", 4 * len(first) / SIDE)):
         drawn = gaussian_filter(samples - first, (0, sigma, sigma))

@@ -22,7 +22,6 @@ from latentdrift.evaluate.attributes.counterfactual_results import (
     CollateralCell,
     unit_words,
 )
-from latentdrift.evaluate.attributes.tissue_volumes import shows_brains
 from latentdrift.evaluate.evaluations.counterfactual_section import card_blocks
 from latentdrift.evaluate.evaluations.evaluation import (
     NO_COST,
@@ -46,6 +45,7 @@ from latentdrift.evaluate.evaluations.light_rules import (
 )
 from latentdrift.evaluate.images.attribute_words import attribute, change
 from latentdrift.evaluate.privacy.repeat_visits import Identity
+from latentdrift.longitudinal.tissue_volumes import shows_brains
 
 MAX_SHARE = 1.5
 """Share of the requested change: an edit that makes more does not do what was requested (ours)."""

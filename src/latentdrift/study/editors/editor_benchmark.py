@@ -26,8 +26,8 @@ from latentdrift.evaluate.attributes.ground_truth import (
     against_visit,
     tissue_fraction,
 )
-from latentdrift.evaluate.attributes.tissue_volumes import shows_brains, tissue_volumes
 from latentdrift.evaluate.attributes.visit_metrics import change_metrics, coverage, volume_metrics
+from latentdrift.longitudinal.tissue_volumes import shows_brains, tissue_volumes
 from latentdrift.model.model import Model
 from latentdrift.progress import ProgressCallback
 from latentdrift.sample.synthetic_cohort import contact_sheet
@@ -192,9 +192,9 @@ class EditorBenchmark:
         row = EDITORS[editor]
         names = [editor]
         if row.keeps(self.model.base):
-            names.append(f"{editor}, as drawn")
+            names.append(as_drawn(editor))
         if self.options.seeds > 1 and "seeds" in row.options:
-            names.append(f"{editor}, mean of {self.options.seeds} seeds")
+            names.append(mean_of(editor, self.options.seeds))
         return tuple(names)
 
     @cached_property
@@ -334,13 +334,23 @@ def outcomes(bench: EditorBenchmark, editor: str, result: Counterfactual) -> dic
     keeps = EDITORS[editor].keeps(bench.model.base)
     drawn = [unit(counterfactual) for _, counterfactual in result.of_seeds]
     results = [unit(picture) for picture in result.on_original] if keeps else drawn
-    made = {editor: Outcome(results[0])}
-    for name in bench.rows_of(editor)[1:]:
-        samples = np.stack(results)
-        made[name] = (
-            Outcome(drawn[0]) if name.endswith("as drawn") else Outcome(samples.mean(0), samples)
-        )
-    return made
+    samples = np.stack(results)
+    made = {
+        editor: Outcome(results[0]),
+        as_drawn(editor): Outcome(drawn[0]),
+        mean_of(editor, bench.options.seeds): Outcome(samples.mean(0), samples),
+    }
+    return {name: made[name] for name in bench.rows_of(editor)}
+
+
+def as_drawn(editor: str) -> str:
+    """Row of an editor's image before its change is added to the original."""
+    return f"{editor}, as drawn"
+
+
+def mean_of(editor: str, seeds: int) -> str:
+    """Row of the mean of an editor's results under several seeds."""
+    return f"{editor}, mean of {seeds} seeds"
 
 
 def picture_of(case: Case) -> np.ndarray:

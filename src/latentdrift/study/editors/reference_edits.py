@@ -20,7 +20,7 @@ from latentdrift.data.phantom import phantom
 from latentdrift.data.phantom.phantom import BrainAttributes, PhantomAttributes
 from latentdrift.edit.io.edit_inputs import Subject
 from latentdrift.errors import CohortError, OptionError
-from latentdrift.evaluate.attributes.visit_intervals import VisitInterval, interval
+from latentdrift.longitudinal.visit_intervals import VisitInterval, interval
 from latentdrift.seeds import derive
 from latentdrift.study.editors.structures import Structure
 

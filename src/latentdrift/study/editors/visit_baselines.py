@@ -8,32 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from latentdrift.adapt.methods.examples import of_pairs
-from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.attributes.specification import Spec
 from latentdrift.data.cohort.cohort import Cohort
-from latentdrift.data.cohort.visits import first_visits
-from latentdrift.evaluate.attributes.tissue_volumes import (
-    TissueVolumes,
-    shows_brains,
+from latentdrift.longitudinal.ridge import choose_penalty, ridge
+from latentdrift.longitudinal.tissue_volumes import (
     tissue_volumes,
 )
-from latentdrift.evaluate.attributes.visit_intervals import Covariates, VisitInterval, interval
-from latentdrift.evaluate.attributes.volume_model import FEWEST_PATIENTS, VolumeModel
-from latentdrift.evaluate.statistics.ridge import choose_penalty, ridge
-from latentdrift.model.adapter_info import AdapterInfo
-from latentdrift.progress import ProgressCallback
+from latentdrift.longitudinal.visit_intervals import Covariates, VisitInterval
+from latentdrift.longitudinal.volume_model import FEWEST_PATIENTS, VolumeModel
 from latentdrift.study.editors.visit_pairs import VisitPairs
 
 COMPONENTS = 20
 """Principal components of the first visit that the ridge regression reads, at most."""
-MOST_PAIRS = 500
-"""Pairs of visits at most that the volume model of an adapter is learned from."""
 COARSE = 4 / 256
 """Standard deviation of the blur under which the penalty is chosen, in the image's side: finer
 differences of two visits are noise and position."""
@@ -154,48 +144,6 @@ def volume_model(pairs: VisitPairs, spec: Spec) -> VolumeModel | None:
         [tissue_volumes(picture) for picture in pictures] for pictures in (pairs.first, pairs.last)
     )
     return VolumeModel.of(first, last, pairs.intervals, pairs.patients, spec)
-
-
-def keep_volume_model(
-    cohort: Cohort, info: AdapterInfo, adapter: Path, report: ProgressCallback
-) -> None:
-    """Write the volume model of the training patients into an adapter folder.
-
-    Only for brains, and for an adapter that learned from pairs of visits; a model that is there
-    stays. At most MOST_PAIRS pairs are measured, an image at a time.
-
-    Args:
-        cohort: The cohort.
-        info: adapter.json.
-        adapter: Its folder.
-        report: Called with (images measured, all).
-    """
-    learns_pairs = METHODS[str(info.method)].examples is of_pairs
-    if not learns_pairs or not shows_brains(info.pictures) or VolumeModel.read(adapter):
-        return
-    table = cohort.rows("train")
-    onto = list(first_visits(table).items())
-    some = [onto[place] for place in evenly(len(onto), MOST_PAIRS)]
-    volumes: dict[int, TissueVolumes] = {}
-    places = sorted({place for pair in some for place in pair})
-    for done, place in enumerate(places, start=1):
-        picture = (cohort.batch(table.loc[[place]], info.side)[0].mean(0) + 1) / 2
-        volumes[place] = tissue_volumes(picture)
-        report(done, len(places))
-    model = VolumeModel.of(
-        [volumes[early] for _, early in some],
-        [volumes[late] for late, _ in some],
-        [interval(table, early, late, info.attributes) for late, early in some],
-        [str(table.loc[late, "patient"]) for late, _ in some],
-        info.attributes,
-    )
-    if model is not None:
-        model.write(adapter)
-
-
-def evenly(count: int, most: int) -> Sequence[int]:
-    """Positions below `count`, all of them or `most` that are evenly spread."""
-    return range(count) if count <= most else [place * count // most for place in range(most)]
 
 
 def _years(intervals: Sequence[VisitInterval]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from latentdrift.attributes.specification import Spec
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import first_visits
-from latentdrift.evaluate.attributes.visit_intervals import VisitInterval, interval
+from latentdrift.longitudinal.visit_intervals import VisitInterval, interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from latentdrift import prompts
+from latentdrift.attributes.ages import DAYS_PER_YEAR
 from latentdrift.attributes.specification import AttributeValues, Spec
 
-DAYS = 365.25
 FEWEST = 5
 """Pairs with a value of a category, and without it, from which the value is a covariate."""
 
@@ -41,7 +41,7 @@ def interval(table: Any, early: int, late: int, spec: Spec) -> VisitInterval:
     known, later = (
         prompts.attributes_of(table.loc[place].to_dict(), spec) for place in (early, late)
     )
-    years = (table.loc[late, "days"] - table.loc[early, "days"]) / DAYS
+    years = (table.loc[late, "days"] - table.loc[early, "days"]) / DAYS_PER_YEAR
     return VisitInterval(float(years) if years > 0 else 1.0, known, later)
 
 

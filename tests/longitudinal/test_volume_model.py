@@ -9,8 +9,8 @@ import pytest
 from visit_intervals import SPEC, intervals
 
 from latentdrift.errors import AdapterError
-from latentdrift.evaluate.attributes.tissue_volumes import TissueVolumes
-from latentdrift.evaluate.attributes.volume_model import FILE, VolumeModel
+from latentdrift.longitudinal.tissue_volumes import TissueVolumes
+from latentdrift.longitudinal.volume_model import FILE, VolumeModel
 
 NOISE = 0.004
 

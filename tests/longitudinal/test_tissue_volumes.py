@@ -12,7 +12,7 @@ from latentdrift.config import ImportOptions
 from latentdrift.data.importing.importer import import_cohort
 from latentdrift.data.phantom import phantom, phantom_brain
 from latentdrift.errors import InputError
-from latentdrift.evaluate.attributes.tissue_volumes import VOLUMES, head_mask, tissue_volumes
+from latentdrift.longitudinal.tissue_volumes import VOLUMES, head_mask, tissue_volumes
 
 DATA = places.SHARED / "data" / "oasis2"
 SIDE = 128

@@ -7,7 +7,7 @@ import pytest
 from visit_intervals import SPEC, intervals
 
 from latentdrift.attributes.specification import Attribute
-from latentdrift.evaluate.attributes.visit_intervals import Covariates, VisitInterval
+from latentdrift.longitudinal.visit_intervals import Covariates, VisitInterval
 
 
 def test_covariates_are_years_by_what_is_known() -> None:

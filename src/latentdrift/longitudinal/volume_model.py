@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from latentdrift.attributes.specification import Spec
 from latentdrift.errors import AdapterError
-from latentdrift.evaluate.attributes.tissue_volumes import VOLUMES, TissueVolumes
-from latentdrift.evaluate.attributes.visit_intervals import Covariates, VisitInterval
-from latentdrift.evaluate.statistics.ridge import choose_penalty, left_out_errors, ridge
+from latentdrift.longitudinal.ridge import choose_penalty, left_out_errors, ridge
+from latentdrift.longitudinal.tissue_volumes import VOLUMES, TissueVolumes
+from latentdrift.longitudinal.visit_intervals import Covariates, VisitInterval
 from latentdrift.storage import read_model, write_json
 
 FILE = "volume-model.json"

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-DAYS_PER_YEAR = 365.25
 IN_YEARS = {"year": 1.0, "month": 1 / 12}
 """Unit of an age -> its length in years."""
 
@@ -16,7 +15,7 @@ _YEARS = re.compile(rf" ?(?<!\w)by ({_NUMBER}) years?\b")
 
 
 @dataclass(frozen=True)
-class SpokenNumbers:
+class PromptNumbers:
     """Numbers that a prompt says; None for what it does not say."""
 
     years: float | None = None
@@ -25,7 +24,7 @@ class SpokenNumbers:
     """Age in the picture that is given, in years."""
 
 
-def split_numbers(prompt: str) -> tuple[str, SpokenNumbers]:
+def split_numbers(prompt: str) -> tuple[str, PromptNumbers]:
     """Take the numbers out of a prompt.
 
     Args:
@@ -37,6 +36,6 @@ def split_numbers(prompt: str) -> tuple[str, SpokenNumbers]:
     age = _AGE.search(prompt)
     years = _YEARS.search(prompt)
     words = _YEARS.sub("", _AGE.sub("", prompt))
-    return words.strip(), SpokenNumbers(
+    return words.strip(), PromptNumbers(
         float(years[1]) if years else None, float(age[1]) * IN_YEARS[age[2]] if age else None
     )

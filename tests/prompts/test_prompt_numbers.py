@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from latentdrift.prompts import instruction
-from latentdrift.prompts.spoken_numbers import SpokenNumbers, split_numbers
+from latentdrift.prompts.prompt_numbers import PromptNumbers, split_numbers
 
 WORDS = "Age this CN female brain MRI into a brain MRI with MCI"
 
@@ -16,26 +16,26 @@ WORDS = "Age this CN female brain MRI into a brain MRI with MCI"
         (
             "Age this CN 70 years old female brain MRI by 2.5 years into a brain MRI with MCI",
             WORDS,
-            SpokenNumbers(2.5, 70),
+            PromptNumbers(2.5, 70),
         ),
         (
             "Age this CN 70 years old female brain MRI by -7 years into a brain MRI with MCI",
             WORDS,
-            SpokenNumbers(-7, 70),
+            PromptNumbers(-7, 70),
         ),
-        ("Age this female brain MRI by 1 year", "Age this female brain MRI", SpokenNumbers(1)),
+        ("Age this female brain MRI by 1 year", "Age this female brain MRI", PromptNumbers(1)),
         (
             "Age this 6 months old brain MRI by 0 years into a brain MRI",
             "Age this brain MRI into a brain MRI",
-            SpokenNumbers(0, 0.5),
+            PromptNumbers(0, 0.5),
         ),
-        ("a brain MRI of a 70 year old female", "a brain MRI of a female", SpokenNumbers(None, 70)),
-        ("Make the ventricles larger", "Make the ventricles larger", SpokenNumbers()),
-        ("", "", SpokenNumbers()),
-        ("standby 3 years later", "standby 3 years later", SpokenNumbers()),
+        ("a brain MRI of a 70 year old female", "a brain MRI of a female", PromptNumbers(None, 70)),
+        ("Make the ventricles larger", "Make the ventricles larger", PromptNumbers()),
+        ("", "", PromptNumbers()),
+        ("standby 3 years later", "standby 3 years later", PromptNumbers()),
     ],
 )
-def test_numbers_are_taken_out_of_a_prompt(prompt: str, words: str, numbers: SpokenNumbers) -> None:
+def test_numbers_are_taken_out_of_a_prompt(prompt: str, words: str, numbers: PromptNumbers) -> None:
     assert split_numbers(prompt) == (words, numbers)
 
 
@@ -44,6 +44,6 @@ def test_numbers_of_an_instruction_come_back(years: float, elapsed: float) -> No
     known = {"age": 71, "sex": "F", "diagnosis": "MCI"}
     text = instruction("brain MRI", known, known, "years", years)
     words, numbers = split_numbers(text)
-    assert numbers == SpokenNumbers(elapsed, 71)
+    assert numbers == PromptNumbers(elapsed, 71)
     assert words == "Age this MCI female brain MRI into a brain MRI with MCI"
     assert "-0 " not in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentdrift.evaluate.statistics.ridge import (
+from latentdrift.longitudinal.ridge import (
     FOLDS,
     PENALTIES,
     choose_penalty,
