@@ -639,5 +639,5 @@ def test_import_and_inspect_name_a_prompt_of_the_cohort(study: Path, tmp_path: P
     imported = service.run("import", importing, quiet=True)
     cohort = Cohort.load(tmp_path / "again")
     options = config.FitOptions(cohort=cohort.folder, out=tmp_path / "run")
-    examples = of_rows(cohort, "train", options, cohort.describe)
+    examples = of_rows(cohort, "train", options, cohort.describe, 32)
     assert imported["example prompt"] == examples[0].caption

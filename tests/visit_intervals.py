@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from latentdrift.attributes.specification import Attribute
-from latentdrift.longitudinal.visit_intervals import VisitInterval
+from latentdrift.longitudinal.visit_intervals import Covariates, VisitInterval
+from latentdrift.longitudinal.volume_model import VolumeModel
 
 SPEC = {
     "age": Attribute(type="number"),
@@ -22,4 +23,15 @@ def intervals(count: int, rng: np.random.Generator) -> tuple[VisitInterval, ...]
             {"diagnosis": "no dementia" if rng.random() < 0.5 else "dementia"},
         )
         for _ in range(count)
+    )
+
+
+def growing(rate: float) -> VolumeModel:
+    """Volume model of which each volume grows by so much of the head in a year."""
+    return VolumeModel(
+        covariates=Covariates(0.0, 1.0, (), ()),
+        mean=(0.0,) * 4,
+        weights=((rate, 0.0, 0.0),) * 4,
+        errors=(0.01,) * 4,
+        patients=7,
     )

@@ -425,7 +425,7 @@ def make_edits(
     options = work.options
     if options.reverse:
         for request in work.requests:
-            work.back(request)  # refuses what cannot be edited back
+            work.back(request, request.entry.read)  # refuses what cannot be edited back
     missing = work.missing()
     gate = open_gate(options, work.model.trained_on)
     uids = Uids.open(options.private or private_folder(options.out))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from visit_intervals import growing
 
 from latentdrift.data.phantom import phantom
 from latentdrift.edit.io.edit_inputs import Entry
@@ -17,20 +18,12 @@ from latentdrift.edit.io.edit_requests import EditChange, Request
 from latentdrift.edit.io.edit_run import VOLUMES_TABLE
 from latentdrift.jobs.volume_forecast import write_forecasts, years_of
 from latentdrift.longitudinal.tissue_volumes import tissue_volumes
-from latentdrift.longitudinal.visit_intervals import Covariates
-from latentdrift.longitudinal.volume_model import VolumeModel
 
 AGE = 65.0
 SIDE = 96
 RATE = 0.002
 """Growth of each volume in a year, as the volume model has it."""
-MODEL = VolumeModel(
-    covariates=Covariates(0.0, 1.0, (), ()),
-    mean=(0.0,) * 4,
-    weights=((RATE, 0.0, 0.0),) * 4,
-    errors=(0.01,) * 4,
-    patients=70,
-)
+MODEL = growing(RATE)
 
 
 def picture(age: float, subject: int = 3) -> np.ndarray:
@@ -48,7 +41,7 @@ def request(age: float | None, known: float | None = AGE) -> Request:
     return Request(entry, "a", "b", None, EditChange("sdedit", changes), step=step)
 
 
-def run_of(out: Path, seeds: int = 1, *, foretells: bool = True) -> Any:
+def run_of(out: Path, seeds: int = 1, *, predicts: bool = True) -> Any:
     """A run whose counterfactuals are phantoms of the age that was asked for; each further seed is
     two years older."""
     names = ["counterfactual", *(f"seed-{n}" for n in range(1, seeds))]
@@ -57,14 +50,9 @@ def run_of(out: Path, seeds: int = 1, *, foretells: bool = True) -> Any:
         age = AGE if name == "original" else asked.change.changes["age"] + 2 * names.index(name)
         return picture(age)
 
-    adapter = out / "adapter"
-    adapter.mkdir()
-    if foretells:
-        MODEL.write(adapter)
-    places = [SimpleNamespace(place=None), SimpleNamespace(place=adapter)]
     return SimpleNamespace(
         options=SimpleNamespace(out=out),
-        model=SimpleNamespace(adapters=places),
+        model=SimpleNamespace(volume_model=MODEL if predicts else None),
         square_picture=square_picture,
         pictures_of_seeds=lambda _: names,
     )
@@ -116,9 +104,9 @@ def test_years_are_the_difference_of_known_ages(
     assert years_of(asked) == years
     if not years:
         write_forecasts(run_of(tmp_path), [asked])
-        assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+        assert not any(tmp_path.iterdir())
 
 
 def test_without_a_volume_model_nothing_is_written(tmp_path: Path) -> None:
-    write_forecasts(run_of(tmp_path, foretells=False), [request(70.0)])
-    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+    write_forecasts(run_of(tmp_path, predicts=False), [request(70.0)])
+    assert not any(tmp_path.iterdir())

@@ -20,7 +20,20 @@ def test_features_are_the_number_and_its_waves() -> None:
     years += [*np.cos([np.pi / 2, np.pi / 4, np.pi / 8, np.pi / 16])]
     age = [1, 0.75, *np.sin([3 * np.pi, 1.5 * np.pi, 0.75 * np.pi])]
     age += [*np.cos([3 * np.pi, 1.5 * np.pi, 0.75 * np.pi])]
-    np.testing.assert_allclose(found, [*years, *age], atol=1e-6)
+    np.testing.assert_allclose(found[:18], [*years, *age], atol=1e-6)
+    assert not found[18:].any()
+
+
+def test_volumes_stand_behind_years_and_age() -> None:
+    """A network that was made before them reads the others as it did."""
+    numbers = [PromptNumbers(2.0, 60.0, ventricles=2.0, fluid=-8.0)]
+    (found,) = number_features(numbers).numpy()
+    volumes = [1, 2, *np.sin([np.pi / 2, np.pi / 4, np.pi / 8])]
+    volumes += [*np.cos([np.pi / 2, np.pi / 4, np.pi / 8])]
+    fluid = [1, -4, *np.sin([-np.pi, -np.pi / 2, -np.pi / 4])]
+    fluid += [*np.cos([-np.pi, -np.pi / 2, -np.pi / 4])]
+    np.testing.assert_allclose(found[18:], [*volumes, *fluid], atol=1e-6)
+    assert torch.equal(number_features(numbers, 18), number_features([PromptNumbers(2, 60)], 18))
 
 
 def test_a_number_that_is_not_said_is_no_number() -> None:
@@ -84,3 +97,12 @@ def test_the_text_encoder_reads_words_alone(base: Base) -> None:
     )
     torch.testing.assert_close(one.embeddings, other.embeddings)
     assert not one.equals(other) and one.equals(one)
+
+
+def test_a_network_of_fewer_numbers_reads_those(base: Base) -> None:
+    """As one that was trained before volumes were numbers."""
+    base.family.add_numbers(base, 18)
+    text = "Age this brain MRI by 5 years (ventricles +1 %, fluid +2 % of the head)"
+    numbers = base.embed([text]).numbers
+    assert numbers is not None and numbers.shape == (1, 18)
+    prediction(base, text)

@@ -170,6 +170,12 @@ def test_the_papers_instruction() -> None:
             "years",
             "Age this 70 years old brain MRI by -6 years into a brain MRI",
         ),
+        (
+            {"age": 70},
+            {"age": 75},
+            "volumes",
+            "Age this 70 years old brain MRI by 5 years into a brain MRI",
+        ),
     ],
 )
 def test_instructions_leave_out_what_is_missing(
@@ -218,7 +224,7 @@ def test_instructions_that_say_nothing_or_go_back_in_time_are_refused() -> None:
         instruction("brain MRI", MCI, CN)
     with pytest.raises(
         OptionError,
-        match="unknown encoding of an instruction 'decade'; known: binned, numerical, word, years",
+        match="encoding of an instruction 'decade'; known: binned, numerical, volumes, word, years",
     ):
         instruction("brain MRI", CN, MCI, "decade")
 

@@ -157,9 +157,11 @@ class FitOptions(Options):
     caption: str | None = None
     """Column of the cohort with the text of each prompt, such as a report. Rows without text get
     the sentence."""
-    instruction: Literal["numerical", "word", "binned", "years"] | None = None
+    instruction: Literal["numerical", "word", "binned", "years", "volumes"] | None = None
     """For instruct-pix2pix: wording of a pair of visits, with the later age as a number or in
-    words, or with the time between visits; default: numerical."""
+    words, or with the time between visits in a word; default: numerical. `years`: the network
+    reads the years between the visits as a number. `volumes`: of brains also the change of the
+    volumes of ventricles and fluid, which `edit` predicts."""
     caption_dropout: Fraction = 0.1
     """Share of training examples with the empty prompt, which guidance needs, 0 to 1."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None

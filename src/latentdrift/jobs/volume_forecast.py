@@ -13,16 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from latentdrift.attributes.specification import as_number
 from latentdrift.display import html_report
 from latentdrift.edit.io.edit_requests import Request
 from latentdrift.edit.io.edit_run import VOLUMES_TABLE, EditRun, volumes_picture
 from latentdrift.evaluate.statistics.prediction_interval import prediction_factor
 from latentdrift.longitudinal.tissue_volumes import VOLUMES, TissueVolumes, tissue_volumes
-from latentdrift.longitudinal.visit_intervals import VisitInterval
+from latentdrift.longitudinal.visit_intervals import VisitInterval, years_between
 from latentdrift.longitudinal.volume_model import VolumeModel
-from latentdrift.model.model import Model
-from latentdrift.prompts import is_missing
 from latentdrift.storage import write_text, written
 
 SHOWN = ("ventricles", "fluid")
@@ -91,10 +88,7 @@ def forecasts(run: EditRun, request: Request, model: VolumeModel) -> list[Volume
 
 def years_of(request: Request) -> float:
     """Years by which an edit changes the age; 0 where it does not, or the age is not known."""
-    before, after = request.entry.attributes.get("age"), request.change.changes.get("age")
-    if is_missing(before) or is_missing(after):
-        return 0.0
-    return as_number(after) - as_number(before)
+    return years_between(request.entry.attributes, request.change.changes)
 
 
 def _measured(run: EditRun, request: Request, picture: str) -> TissueVolumes:
@@ -121,7 +115,7 @@ def write_forecasts(run: EditRun, requests: Sequence[Request]) -> None:
     Raises:
         AdapterError: The file of the volume model is damaged.
     """
-    model = _volume_model(run.model)
+    model = run.model.volume_model
     if model is None:
         return
     lines = []
@@ -148,13 +142,6 @@ def _cells(lines: Sequence[VolumeForecast]) -> Iterator[dict[str, str]]:
             else value
             for name, value in asdict(line).items()
         }
-
-
-def _volume_model(model: Model) -> VolumeModel | None:
-    """Volume model that an adapter of a model brings along; None where none does."""
-    places = (adapter.place for adapter in model.adapters)
-    found = (VolumeModel.read(place) for place in places if place is not None)
-    return next(filter(None, found), None)
 
 
 def _write_picture(path: Path, lines: Sequence[VolumeForecast], model: VolumeModel) -> None:

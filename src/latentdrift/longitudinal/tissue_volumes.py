@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentdrift.errors import InputError
+from latentdrift.prompts import VolumeChange
 
 CENTRE = 0.6
 """Extent of the box about the centre of the head in which fluid counts as ventricle, in each
@@ -43,6 +44,13 @@ VOLUMES: dict[str, Callable[[TissueVolumes], float]] = {
     "white": lambda volumes: volumes.white,
 }
 """Name of a volume -> the volume."""
+
+
+def change_in_percent(before: TissueVolumes, after: TissueVolumes) -> VolumeChange | None:
+    """Change of the volumes in percent of the head's area; None where there is no head."""
+    ventricles = 100 * (after.ventricles - before.ventricles)
+    fluid = 100 * (after.fluid - before.fluid)
+    return VolumeChange(ventricles, fluid) if np.isfinite([ventricles, fluid]).all() else None
 
 
 def shows_brains(describe: str) -> bool:

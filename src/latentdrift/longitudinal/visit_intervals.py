@@ -11,7 +11,7 @@ import numpy as np
 
 from latentdrift import prompts
 from latentdrift.attributes.ages import DAYS_PER_YEAR
-from latentdrift.attributes.specification import AttributeValues, Spec
+from latentdrift.attributes.specification import AttributeValues, Spec, as_number
 
 FEWEST = 5
 """Pairs with a value of a category, and without it, from which the value is a covariate."""
@@ -43,6 +43,15 @@ def interval(table: Any, early: int, late: int, spec: Spec) -> VisitInterval:
     )
     years = (table.loc[late, "days"] - table.loc[early, "days"]) / DAYS_PER_YEAR
     return VisitInterval(float(years) if years > 0 else 1.0, known, later)
+
+
+def years_between(before: AttributeValues, after: AttributeValues) -> float:
+    """Years by which the age grows; 0 where it is not known of both."""
+    ages = before.get("age"), after.get("age")
+    if any(prompts.is_missing(age) for age in ages):
+        return 0.0
+    first, last = (as_number(age) for age in ages)
+    return last - first
 
 
 @dataclass(frozen=True)

@@ -310,7 +310,10 @@ class Base:
         split = [split_numbers(prompt) for prompt in prompts]
         text = self.encode(self.tokenize([words for words, _ in split]))
         return replace(
-            text, numbers=number_features([numbers for _, numbers in split]).to(self.device)
+            text,
+            numbers=number_features(
+                [numbers for _, numbers in split], self.family.numbers_width(self)
+            ).to(self.device),
         )
 
     def encode(self, tokens: TokenIds) -> Conditioning:
@@ -348,7 +351,7 @@ class Base:
     @property
     def reads_numbers(self) -> bool:
         """Whether the network reads the numbers of a prompt beside its words."""
-        return self.family.reads_numbers(self)
+        return self.family.numbers_width(self) > 0
 
     @property
     def shows(self) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from latentdrift.config import EditOptions, GenerateOptions
 from latentdrift.config.signature import document
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.longitudinal.volume_model import VolumeModel
 from latentdrift.model.adapter_info import AdapterInfo, AttributeInfo, HintInfo
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
@@ -158,6 +159,17 @@ class Model:
         """Fingerprints of the cohorts of the adapters, where known."""
         known = [adapter.cohort_fingerprint for adapter in self.adapters]
         return tuple(fingerprint for fingerprint in known if fingerprint is not None)
+
+    @property
+    def volume_model(self) -> VolumeModel | None:
+        """Volume model that an adapter brings along; None where none does.
+
+        Raises:
+            AdapterError: Its file is damaged.
+        """
+        places = (adapter.place for adapter in self.adapters)
+        models = (VolumeModel.read(place) for place in places if place is not None)
+        return next(filter(None, models), None)
 
     @property
     def adapter_records(self) -> list[dict[str, Any]]:

@@ -14,21 +14,33 @@ from torch import Tensor
 
 from latentdrift.prompts.prompt_numbers import PromptNumbers
 
-PERIODS: dict[str, tuple[float, ...]] = {"years": (8, 16, 32, 64), "age": (40, 80, 160)}
-"""Number -> periods of its waves, in years; none is so short that a gap of visits would be told by
-it as by a name."""
-TYPICAL = {"years": 5.0, "age": 80.0}
+PERIODS: dict[str, tuple[float, ...]] = {
+    "years": (8, 16, 32, 64),
+    "age": (40, 80, 160),
+    "ventricles": (8, 16, 32),
+    "fluid": (16, 32, 64),
+}
+"""Number -> periods of its waves, in years, or for volumes in percent of the head's area.
+
+None is so short that a gap of visits would be told by it as by a name. New rows stand last: a
+network that was made before them reads the features of the others."""
+TYPICAL = {"years": 5.0, "age": 80.0, "ventricles": 1.0, "fluid": 2.0}
 """Number -> the value that counts as 1."""
 WIDTH = sum(2 + 2 * len(periods) for periods in PERIODS.values())
 """Number of features F of a prompt."""
 
 
-def number_features(numbers: Sequence[PromptNumbers]) -> Tensor:
+def number_features(numbers: Sequence[PromptNumbers], width: int = WIDTH) -> Tensor:
     """Features [B, F] float32 of the numbers of B prompts; zeros for a number that is not said.
 
     Of each number x they are 1, x / TYPICAL, and sine and cosine of 2 pi x / period.
+
+    Args:
+        numbers: Numbers of each prompt.
+        width: F, the first of WIDTH features.
     """
-    return torch.tensor([_features(one) for one in numbers], dtype=torch.float32).reshape(-1, WIDTH)
+    features = torch.tensor([_features(one) for one in numbers], dtype=torch.float32)
+    return features.reshape(-1, WIDTH)[:, :width]
 
 
 def _features(numbers: PromptNumbers) -> list[float]:

@@ -34,7 +34,8 @@ from latentdrift.prompts.departures import (
 from latentdrift.prompts.edit_prompts import (
     GAPS,
     INSTRUCTIONS,
-    YEARS_INSTRUCTION,
+    NUMBER_INSTRUCTIONS,
+    VOLUMES_INSTRUCTION,
     instruction,
     pair,
     sentence_sets,
@@ -54,6 +55,7 @@ from latentdrift.prompts.phrases import (
     slug,
     split_findings,
 )
+from latentdrift.prompts.prompt_numbers import VolumeChange
 from latentdrift.prompts.prompt_style import Manner
 from latentdrift.prompts.templates import TEMPLATES, sentence, sentences
 
@@ -62,13 +64,15 @@ __all__ = [
     "GAPS",
     "INSTRUCTIONS",
     "NO_FINDING",
+    "NUMBER_INSTRUCTIONS",
     "OF_THE_PICTURE",
     "SEX_WORDS",
     "TEMPLATES",
-    "YEARS_INSTRUCTION",
+    "VOLUMES_INSTRUCTION",
     "AttributeChange",
     "Manner",
     "PromptTraining",
+    "VolumeChange",
     "Years",
     "absent",
     "attributes_of",

@@ -24,6 +24,7 @@ from latentdrift.prompts.phrases import (
     sex,
     split_findings,
 )
+from latentdrift.prompts.prompt_numbers import VolumeChange
 from latentdrift.prompts.templates import fill, sentence, sentences
 
 # Years between two visits in a word (Latent Drifting, "binned").
@@ -41,9 +42,12 @@ INSTRUCTIONS: dict[str, str] = {
     "word": "Age this {source} into a {target}[ with {what}]",
     "binned": "Age this {source}[ {gap}] into a {image}[ with {what}]",
     "years": "Age this {source} by {elapsed} years into a {image}[ with {what}]",
+    "volumes": "Age this {source} by {elapsed} years[ ({volumes})] into a {image}[ with {what}]",
 }
-YEARS_INSTRUCTION = "years"
-"""Row of INSTRUCTIONS whose years and age the network reads as numbers (`prompt_numbers`)."""
+VOLUMES_INSTRUCTION = "volumes"
+"""Row of INSTRUCTIONS that also says how the volumes of a brain change."""
+NUMBER_INSTRUCTIONS = ("years", VOLUMES_INSTRUCTION)
+"""Rows of INSTRUCTIONS whose numbers the network reads as numbers (`prompt_numbers`)."""
 
 
 def pair(
@@ -262,6 +266,7 @@ def instruction(
     target: AttributeValues,
     encoding: str = "numerical",
     elapsed: float | None = None,
+    volumes: VolumeChange | None = None,
 ) -> str:
     """Instruction from one visit to a later one: "Age this CN 70 years old female brain MRI into a
     77 brain MRI with MCI".
@@ -276,7 +281,9 @@ def instruction(
         target: Attributes of the later one.
         encoding: A row of INSTRUCTIONS: the later age as a number or in words, the years between
             the visits as a row of GAPS, or those years as a number.
-        elapsed: Years between the visits, for the row `years`; None: the difference of the ages.
+        elapsed: Years between the visits, for NUMBER_INSTRUCTIONS; None: the difference of the
+            ages.
+        volumes: Change of the volumes, for the row `volumes`; None: it is not known.
 
     Raises:
         OptionError: The target is younger and the wording ages only, the years are not known, or
@@ -284,8 +291,8 @@ def instruction(
     """
     if encoding not in INSTRUCTIONS:
         raise unknown("encoding of an instruction", encoding, INSTRUCTIONS)
-    if encoding == YEARS_INSTRUCTION:
-        return _instruction_in_years(describe, source, target, elapsed)
+    if encoding in NUMBER_INSTRUCTIONS:
+        return _instruction_in_numbers(describe, source, target, encoding, elapsed, volumes)
     earlier, later = (
         {name: value for name, value in of.items() if not is_missing(value)}
         for of in (source, target)
@@ -313,10 +320,15 @@ def instruction(
     return fill(INSTRUCTIONS[encoding], **slots)
 
 
-def _instruction_in_years(
-    describe: str, source: AttributeValues, target: AttributeValues, elapsed: float | None
+def _instruction_in_numbers(
+    describe: str,
+    source: AttributeValues,
+    target: AttributeValues,
+    encoding: str,
+    elapsed: float | None,
+    volumes: VolumeChange | None,
 ) -> str:
-    """Instruction of the row `years`, as "Age this CN 70 years old female brain MRI by 2.5 years
+    """Instruction of NUMBER_INSTRUCTIONS: "Age this CN 70 years old female brain MRI by 2.5 years
     into a brain MRI with MCI"; 0 years where nothing but a condition changes.
 
     Raises:
@@ -333,9 +345,10 @@ def _instruction_in_years(
         )
     years = as_number(later["age"]) - as_number(earlier["age"]) if elapsed is None else elapsed
     return fill(
-        INSTRUCTIONS[YEARS_INSTRUCTION],
+        INSTRUCTIONS[encoding],
         source=_source(describe, earlier, "numerical"),
         elapsed=f"{round(years, 2) + 0.0:g}",
+        volumes=volumes.words if volumes else "",
         image=image(describe, later),
         what=join(conditions(later)),
     )

@@ -11,8 +11,13 @@ from latentdrift.attributes.ages import DAYS_PER_YEAR
 from latentdrift.attributes.specification import AttributeValues, Spec
 from latentdrift.config import FitOptions
 from latentdrift.errors import OptionError, unknown
-from latentdrift.prompts.edit_prompts import YEARS_INSTRUCTION, instruction
+from latentdrift.prompts.edit_prompts import (
+    NUMBER_INSTRUCTIONS,
+    VOLUMES_INSTRUCTION,
+    instruction,
+)
 from latentdrift.prompts.phrases import attributes_of, is_missing, named, negated
+from latentdrift.prompts.prompt_numbers import VolumeChange
 from latentdrift.prompts.templates import TEMPLATES, sentence
 
 
@@ -123,7 +128,12 @@ class Manner:
         return index if self.negate_findings else index % len(TEMPLATES[self.style])
 
     def instructs(
-        self, describe: str, earlier: AttributeValues, later: AttributeValues, spec: Spec
+        self,
+        describe: str,
+        earlier: AttributeValues,
+        later: AttributeValues,
+        spec: Spec,
+        volumes: VolumeChange | None = None,
     ) -> str:
         """Instruction from one row of a table to a later one: the later row's caption, or
         generated.
@@ -133,6 +143,7 @@ class Manner:
             earlier: First row.
             later: Second row.
             spec: Attributes of the cohort.
+            volumes: Change of the volumes, where instructions say it; None: it is not known.
 
         Raises:
             OptionError: The rows do not differ in words, or the later one is younger.
@@ -146,12 +157,18 @@ class Manner:
             attributes_of(later, spec),
             self.instruction or "numerical",
             _years_between(earlier, later),
+            volumes,
         )
 
     @property
     def uses_numbers(self) -> bool:
         """Whether an instruction holds numbers that the network reads beside its words."""
-        return self.instruction == YEARS_INSTRUCTION
+        return self.instruction in NUMBER_INSTRUCTIONS
+
+    @property
+    def uses_volumes(self) -> bool:
+        """Whether an instruction says how the volumes of a brain change."""
+        return self.instruction == VOLUMES_INSTRUCTION
 
     def _caption(self, row: AttributeValues) -> str:
         """The text of a row, in one line; nothing where prompts are templates."""

@@ -21,6 +21,7 @@ from edits import edit
 from fits import asked, short_fit
 from PIL import Image
 from variants import some_at_once
+from visit_intervals import growing
 
 from latentdrift import config, service
 from latentdrift.adapt.adapters import model_card
@@ -37,8 +38,10 @@ from latentdrift.attributes.specification import Attribute
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.errors import AdapterError, CohortError, OptionError
+from latentdrift.longitudinal.tissue_volumes import tissue_volumes
 from latentdrift.model.base import Base
 from latentdrift.model.drift import Drift
+from latentdrift.prompts import VolumeChange
 from latentdrift.seeds import generator
 from latentdrift.study.benchmarks.benchmark import Bench
 
@@ -92,6 +95,13 @@ def fit_options(cohort: Cohort, **more: Any) -> config.FitOptions:
     )
 
 
+def of_train(
+    cohort: Cohort, options: config.FitOptions
+) -> tuple[Cohort, str, config.FitOptions, str, int]:
+    """Arguments of `of_pairs` for the training split at 32 px."""
+    return cohort, "train", options, "brain MRI", 32
+
+
 @contextmanager
 def changed(cohort: Cohort, folder: Path, **columns: Any) -> Iterator[Cohort]:
     """A copy of a cohort with other columns."""
@@ -109,7 +119,7 @@ def test_years_are_learned_in_both_directions_and_none_for_each_visit(
     """Days say the years exactly; ages, which tables round, say them where there are no days."""
     days = [0 if n % 2 == 0 else 913 for n in range(len(cohort.rows()))]
     with changed(cohort, tmp_path / "days", days=days) as dated:
-        found = of_pairs(dated, "train", fit_options(dated, instruction="years"), "brain MRI")
+        found = of_pairs(dated, "train", fit_options(dated, instruction="years"), "brain MRI", 32)
     of_first = {
         (one.shown, one.row): one.caption for one in found if {one.shown, one.row} <= {0, 1}
     }
@@ -122,10 +132,33 @@ def test_years_are_learned_in_both_directions_and_none_for_each_visit(
     }
     assert len(found) == 4 * 4 and not any({0, 2} <= {one.shown, one.row} for one in found)
     with changed(cohort, tmp_path / "ages", days=None) as aged:
-        undated = of_pairs(aged, "train", fit_options(aged, instruction="years"), "brain MRI")
+        undated = of_pairs(aged, "train", fit_options(aged, instruction="years"), "brain MRI", 32)
     assert (
         "by 1 years into" in next(one for one in undated if (one.shown, one.row) == (0, 1)).caption
     )
+
+
+def test_volumes_are_those_of_the_pairs_images(cohort: Cohort) -> None:
+    """Of each direction, and none of a visit and itself."""
+    options = fit_options(cohort, instruction="volumes")
+    found = {(one.shown, one.row): one.caption for one in of_pairs(*of_train(cohort, options))}
+    volumes = [
+        tissue_volumes((cohort.batch(cohort.rows().loc[[row]], 32)[0].mean(0) + 1) / 2)
+        for row in (0, 1)
+    ]
+    for pair, (before, after) in {(0, 1): volumes, (1, 0): volumes[::-1]}.items():
+        change = VolumeChange(
+            100 * (after.ventricles - before.ventricles), 100 * (after.fluid - before.fluid)
+        )
+        assert f"1 years ({change.words}) into" in found[pair] and change.fluid
+    assert "by 0 years (ventricles +0 %, fluid +0 % of the head) into" in found[0, 0]
+
+
+def test_volumes_are_of_brains_alone(cohort: Cohort) -> None:
+    chests = replace(cohort, info=cohort.info.model_copy(update={"describe": "chest X-ray"}))
+    options = fit_options(cohort, instruction="volumes")
+    with pytest.raises(OptionError, match="this cohort holds chest X-ray; take `instruction=years"):
+        of_pairs(*of_train(chests, options))
 
 
 @pytest.mark.parametrize(
@@ -157,12 +190,14 @@ def test_years_are_learned_in_both_directions_and_none_for_each_visit(
 def test_a_pair_is_the_later_picture_an_instruction_and_the_earlier_one(
     encoding: str | None, expected: str, cohort: Cohort
 ) -> None:
-    found = of_pairs(cohort, "train", fit_options(cohort, instruction=encoding), cohort.describe)
+    found = of_pairs(
+        cohort, "train", fit_options(cohort, instruction=encoding), cohort.describe, 32
+    )
     assert [(example.shown, example.row) for example in found] == [(0, 1), (2, 3), (4, 5), (6, 7)]
     assert found[0].caption == expected
     assert [
         (one.shown, one.row)
-        for one in of_pairs(cohort, "validation", fit_options(cohort), "brain MRI")
+        for one in of_pairs(cohort, "validation", fit_options(cohort), "brain MRI", 32)
     ] == [(8, 9)]
 
 
@@ -172,7 +207,7 @@ def test_a_caption_of_the_later_visit_is_the_instruction(cohort: Cohort, tmp_pat
         noted.info.kept["note"] = Attribute(type="category", vocabulary=[])
         said = [
             one.caption
-            for one in of_pairs(noted, "train", fit_options(noted, caption="note"), "brain MRI")
+            for one in of_pairs(noted, "train", fit_options(noted, caption="note"), "brain MRI", 32)
         ]
     assert [said[0], *said[2:]] == ["one year on", "note 5", "note 7"]
     assert said[1].startswith("Age this 61 years old male brain MRI with dementia into a 62")
@@ -184,7 +219,7 @@ def test_pairs_that_cannot_be_worded_are_left_out_and_counted(
     ages = cohort.rows()["age"].copy()
     ages[3] = 40  # younger than before
     with changed(cohort, tmp_path / "odd", age=ages) as odd:
-        assert len(of_pairs(odd, "train", fit_options(odd), "brain MRI")) == 3
+        assert len(of_pairs(odd, "train", fit_options(odd), "brain MRI", 32)) == 3
     assert (
         "1 of 4 train pairs left out, the first: an instruction ages, and 40 is younger than 61"
         in caplog.text
@@ -642,14 +677,14 @@ def test_pairs_are_of_registered_visits_where_there_are_some(
 ) -> None:
     """A visit that could not be registered stands in no pair, and the log says so."""
     caplog.set_level("INFO")
-    every = of_pairs(cohort, "train", fit_options(cohort), "brain MRI")
+    every = of_pairs(cohort, "train", fit_options(cohort), "brain MRI", 32)
     assert "are not registered" in caplog.text
     table = cohort.table.copy()
     table["registration"] = "registered"
     lost = every[0].row
     table.loc[lost, "registration"] = "failed: correlation below 0.5"
     known = Cohort(cohort.folder, table, cohort.info)
-    kept = of_pairs(known, "train", fit_options(cohort), "brain MRI")
+    kept = of_pairs(known, "train", fit_options(cohort), "brain MRI", 32)
     assert lost not in {place for one in kept for place in (one.row, one.shown)}
     others = [one for one in every if lost not in (one.row, one.shown)]
     assert [(one.row, one.shown) for one in kept] == [(one.row, one.shown) for one in others]
@@ -730,6 +765,43 @@ def test_years_that_are_not_known_are_asked_for(
         edited("age=85")
     record = json.loads((edited("diagnosis=dementia") / "000000" / "record.json").read_text())
     assert record["instruction"] == "Age this brain MRI by 0 years into a brain MRI with dementia"
+
+
+def test_an_edit_says_the_volumes_that_are_predicted(
+    tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    """Of the image, and of the edited one on the way back."""
+    adapter = short_fit(
+        tiny_base_folder,
+        cohort,
+        tmp_path / "run",
+        method=METHOD,
+        instruction="volumes",
+        prediction="v_prediction",
+        steps=1,
+    ).adapter
+    growing(0.002).write(adapter)
+    options = config.EditOptions(
+        adapter=str(adapter),
+        source=cohort.folder,
+        limit=1,
+        out=tmp_path / "edits",
+        steps=2,
+        age="+5",
+        reverse=True,
+    )
+    service.run("edit", options, quiet=True)
+    (folder,) = [path.parent for path in (tmp_path / "edits").glob("*/record.json")]
+    there, back = (
+        json.loads(path.read_text())
+        for path in (folder / "record.json", *folder.glob("reverse/*/record.json"))
+    )
+    assert "by 5 years (ventricles +1 %, fluid +1 % of the head) into" in there["instruction"]
+    assert "by 0 years (ventricles +0 %, fluid +0 % of the head) into" in there["source_prompt"]
+    assert "by -5 years (ventricles -1 %, fluid -1 % of the head) into" in back["instruction"]
+    (adapter / "volume-model.json").unlink()
+    with pytest.raises(OptionError, match=r"its volume-model\.json is missing"):
+        service.run("edit", options.model_copy(update={"out": tmp_path / "others"}), quiet=True)
 
 
 def test_the_mean_of_seeds_has_a_row_and_its_coverage(

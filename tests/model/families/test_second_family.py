@@ -146,8 +146,8 @@ class Toy(Family):
     def widen(self, parts: Parts) -> None:
         raise NotImplementedError
 
-    def reads_numbers(self, parts: Parts) -> bool:
-        return False
+    def numbers_width(self, parts: Parts) -> int:
+        return 0
 
     def add_numbers(self, parts: Parts, width: int) -> None:
         raise NotImplementedError

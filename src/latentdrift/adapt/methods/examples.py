@@ -4,7 +4,7 @@ is shown beside it."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +17,9 @@ from latentdrift.data.cohort.row_selection import check_category
 from latentdrift.data.cohort.visits import pairs
 from latentdrift.data.registration.columns import REFERENCE, REGISTERED, STATUS
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.longitudinal.cohort_volumes import measured_volumes
+from latentdrift.longitudinal.tissue_volumes import TissueVolumes, change_in_percent, shows_brains
+from latentdrift.progress import bar
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,9 @@ class Example:
     latent."""
 
 
-def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
+def of_rows(
+    cohort: Cohort, split: str, options: FitOptions, describe: str, side: int
+) -> list[Example]:
     """Examples for the images of a split with their sentences, in the order of metadata.csv.
 
     Args:
@@ -42,6 +47,7 @@ def of_rows(cohort: Cohort, split: str, options: FitOptions, describe: str) -> l
         split: Its split.
         options: Options of `fit`; they determine the wording.
         describe: Noun of the images, see `prompts.named`; images without a word in it are left out.
+        side: Not used.
 
     Raises:
         OptionError: The cohort lacks an attribute or column that the prompts need.
@@ -78,7 +84,9 @@ SENTENCE = {
 """Options about the sentence of a single picture, which an instruction is not."""
 
 
-def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> list[Example]:
+def of_pairs(
+    cohort: Cohort, split: str, options: FitOptions, describe: str, side: int
+) -> list[Example]:
     """Examples for every pair of visits: the later image, the instruction, and the earlier image's
     row.
 
@@ -94,9 +102,11 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
         split: Its split.
         options: Options of `fit`.
         describe: Noun of the images in prompts.
+        side: Pixels on a side at which volumes are measured, where instructions say them.
 
     Raises:
-        OptionError: An option about sentences, or no such column of captions.
+        OptionError: An option about sentences, no such column of captions, or volumes of other
+            images than brains.
         CohortError: There is no pair of training images.
     """
     _check_no_sentence(options)
@@ -110,12 +120,19 @@ def of_pairs(cohort: Cohort, split: str, options: FitOptions, describe: str) -> 
     visits = pairs(_comparable(rows, split))
     if manner.uses_numbers:
         visits = _both_directions(visits)
+    volumes = pair_volumes(cohort, manner, visits, side)
     for earlier, later in visits:
         try:
             examples.append(
                 Example(
                     later,
-                    manner.instructs(describe, cells[earlier], cells[later], spec),
+                    manner.instructs(
+                        describe,
+                        cells[earlier],
+                        cells[later],
+                        spec,
+                        change_in_percent(volumes[earlier], volumes[later]) if volumes else None,
+                    ),
                     shown=earlier,
                 )
             )
@@ -152,6 +169,26 @@ def _check_no_sentence(options: FitOptions) -> None:
                 "taught by instructions, which say age and condition of both visits: leave it out; "
                 "`instruction` says how they are worded"
             )
+
+
+def pair_volumes(
+    cohort: Cohort, manner: prompts.Manner, pairs: Iterable[tuple[int, int]], side: int
+) -> dict[int, TissueVolumes]:
+    """Volumes of the images of pairs; none where instructions do not say them.
+
+    Raises:
+        OptionError: The images are no brains.
+    """
+    if not manner.uses_volumes:
+        return {}
+    if not shows_brains(cohort.describe):
+        raise OptionError(
+            f"`instruction={manner.instruction}` measures tissues of slices of brains, and this "
+            f"cohort holds {cohort.describe}; take `instruction=years`"
+        )
+    rows = {row for pair in pairs for row in pair}
+    with bar("volumes") as report:
+        return measured_volumes(cohort, rows, side, report)
 
 
 def _both_directions(visits: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -58,8 +58,9 @@ class Method:
     called: str = "{images}"
     """Placeholder of the images in a prompt: {images} for the cohort's words, {token} for a new
     word, or {rare_word}."""
-    examples: Callable[[Cohort, str, FitOptions, str], list[Example]] = of_rows
-    """(cohort, split, options, what the pictures are called) -> what there is to learn."""
+    examples: Callable[[Cohort, str, FitOptions, str, int], list[Example]] = of_rows
+    """(cohort, split, options, what the pictures are called, pixels on a side) -> what there is to
+    learn."""
     image_input: str | None = None
     """Image that the network reads beside the noisy latent: a row of IMAGE_INPUTS
     (training_setup.py)."""

@@ -16,6 +16,9 @@ from latentdrift.edit.editors.editors import EDITORS, check, chosen
 from latentdrift.edit.io.attribute_sweep import check_animation
 from latentdrift.edit.io.edit_inputs import Entry
 from latentdrift.errors import OptionError
+from latentdrift.longitudinal.tissue_volumes import change_in_percent, tissue_volumes
+from latentdrift.longitudinal.visit_intervals import VisitInterval, years_between
+from latentdrift.longitudinal.volume_model import VolumeModel
 from latentdrift.model.adapter_info import AdapterInfo
 from latentdrift.model.model import Model
 
@@ -137,6 +140,8 @@ class EditPlan:
     """Attributes that take several values in turn."""
     instruction: str | None = None
     """In free words, where the editor takes one."""
+    volume_model: VolumeModel | None = None
+    """Model that predicts how volumes change, where instructions say it."""
 
     @classmethod
     def of(cls, options: EditOptions, model: Model) -> EditPlan:
@@ -161,7 +166,15 @@ class EditPlan:
                 "every step: give one"
             )
         change = wanted.changes, wanted.add, wanted.remove
-        return cls(*change, editor, options.sentences, model.info, wanted.grid, options.instruction)
+        return cls(
+            *change,
+            editor,
+            options.sentences,
+            model.info,
+            wanted.grid,
+            options.instruction,
+            model.volume_model,
+        )
 
     @property
     def steps(self) -> Iterator[dict[str, prompts.AttributeChange]]:
@@ -192,7 +205,7 @@ class EditPlan:
         manner = self.info.prompt.manner()
         spec = self.info.attributes
         if manner.uses_numbers:
-            return self._request_in_years(entry, changes, step or {})
+            return self._request_in_numbers(entry, changes, step or {})
         if self.instruction and not (
             changes or self.add or self.remove
         ):  # what should come of it is not known
@@ -224,13 +237,13 @@ class EditPlan:
         )
         return Request(entry, source, target, instruction, change, step=step or {})
 
-    def _request_in_years(
+    def _request_in_numbers(
         self,
         entry: Entry,
         changes: AttributeValues,
         step: Mapping[str, prompts.AttributeChange],
     ) -> Request:
-        """Request for a network that reads the years of an instruction; its source prompt is the
+        """Request for a network that reads the numbers of an instruction; its source prompt is the
         instruction of no change.
 
         Raises:
@@ -246,12 +259,12 @@ class EditPlan:
                 f"the edit changes nothing of image {entry.name}; set, add or remove something "
                 "that differs"
             )
-        unchanged = prompts.instruction(
-            describe, before, before, prompts.YEARS_INSTRUCTION, elapsed=0
-        )
+        wording = str(manner.instruction)
+        none = prompts.VolumeChange(0, 0) if manner.uses_volumes else None
+        unchanged = prompts.instruction(describe, before, before, wording, 0, none)
         elapsed = None if "age" in changes else 0.0
         instruction = self.instruction or prompts.instruction(
-            describe, before, after, prompts.YEARS_INSTRUCTION, elapsed
+            describe, before, after, wording, elapsed, self._volume_change(entry, before, after)
         )
         target = (
             ""
@@ -262,6 +275,26 @@ class EditPlan:
         )
         change = EditChange(self.editor, changes, self.add, self.remove)
         return Request(entry, unchanged, target, instruction, change, step=step)
+
+    def _volume_change(
+        self, entry: Entry, before: AttributeValues, after: AttributeValues
+    ) -> prompts.VolumeChange | None:
+        """Change of the volumes that is predicted for an image; None where instructions do not say
+        it, and for an image without a head.
+
+        Raises:
+            OptionError: The adapter has no volume model.
+        """
+        if not self.info.prompt.manner().uses_volumes:
+            return None
+        if self.volume_model is None:
+            raise OptionError(
+                "this adapter was trained with the volumes of brains, and its volume-model.json is "
+                "missing; copy the whole adapter folder, or give `instruction` with the volumes"
+            )
+        volumes = tissue_volumes(entry.open().picture().mean(0))
+        interval = VisitInterval(years_between(before, after), before, after)
+        return change_in_percent(volumes, self.volume_model.predict(volumes, interval))
 
     def _with_further_prompts(
         self, request: Request, known: AttributeValues, changes: AttributeValues

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -221,12 +221,13 @@ class EditRun:
         )
         return subject, counterfactual
 
-    def back(self, request: Request) -> Request:
+    def back(self, request: Request, read: Callable[[], Subject] | None = None) -> Request:
         """Request that undoes an edit: from its written counterfactual to the attributes of the
         original.
 
         Args:
             request: The edit.
+            read: Reads the image to edit back; None: the written counterfactual.
 
         Raises:
             OptionError: The original lacks a changed attribute, or only an instruction states the
@@ -248,7 +249,7 @@ class EditRun:
             remove=change.remove,
             spec=change.info.attributes,
         )
-        read = partial(_edited_subject, entry, self.folder(request) / "counterfactual.png", after)
+        written = self.folder(request) / "counterfactual.png"
         undone = replace(
             change,
             changes={name: before[name] for name in changes},
@@ -257,7 +258,12 @@ class EditRun:
             grid=(),
         )
         return replace(undone, instruction=None).request(
-            replace(entry, attributes=after, read=read, sha256=None)
+            replace(
+                entry,
+                attributes=after,
+                read=read or partial(_edited_subject, entry, written, after),
+                sha256=None,
+            )
         )
 
     def folder_back(self, request: Request) -> Path:

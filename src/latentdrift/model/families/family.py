@@ -275,8 +275,8 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def reads_numbers(self, parts: Parts) -> bool:
-        """Whether the network reads features of numbers beside time and text."""
+    def numbers_width(self, parts: Parts) -> int:
+        """Number of features of numbers that the network reads beside time and text, often 0."""
 
     @abstractmethod
     def add_numbers(self, parts: Parts, width: int) -> None:

@@ -236,9 +236,12 @@ class StableDiffusion(Family):
         first.in_channels = 2 * self.latent_channels(parts)
         parts.network.register_to_config(in_channels=first.in_channels)
 
-    def reads_numbers(self, parts: Parts) -> bool:
-        """Whether the U-Net adds a projection of numbers to its embedding of the time."""
-        return bool(parts.network.config.get("class_embed_type") == "projection")
+    def numbers_width(self, parts: Parts) -> int:
+        """Number of features that the U-Net projects and adds to its embedding of the time."""
+        config = parts.network.config
+        if config.get("class_embed_type") != "projection":
+            return 0
+        return int(config.projection_class_embeddings_input_dim)
 
     def add_numbers(self, parts: Parts, width: int) -> None:
         """Add diffusers' projection of numbers to the embedding of the time; its last layer is

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from latentdrift.adapt.methods.examples import pair_volumes
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import hint_batches
 from latentdrift.adapt.training.batches.latent_cache import Moments
 from latentdrift.data.cohort.cohort import Cohort
 from latentdrift.data.cohort.visits import previous
 from latentdrift.errors import CohortError, OptionError
+from latentdrift.longitudinal.tissue_volumes import change_in_percent
 from latentdrift.model.model import Model
 from latentdrift.study.model_images import prompts_of_rows
 
@@ -68,11 +70,16 @@ def _sources(model: Model, cohort: Cohort, moments: Moments) -> CohortConditioni
     info = model.info
     cells = cohort.rows().to_dict("index")
     before = previous(cohort.rows())
+    volumes = pair_volumes(cohort, manner, before.items(), info.side)
     instructions = {}
     for row, earlier in before.items():
         try:
             instructions[row] = manner.instructs(
-                info.describe, cells[earlier], cells[row], info.attributes
+                info.describe,
+                cells[earlier],
+                cells[row],
+                info.attributes,
+                change_in_percent(volumes[earlier], volumes[row]) if volumes else None,
             )
         except OptionError:  # nothing is known that could be said, as in training
             continue

@@ -399,7 +399,15 @@ def edited(
     age = case.subject.attributes.get("age")
     if bench.model.base.reads_numbers and case.interval and isinstance(age, int | float):
         changes["age"] = age + case.interval.years  # to the day; tables round ages
-    request = EditPlan(changes, case.add, (), editor, options.sentences, bench.model.info)
+    request = EditPlan(
+        changes,
+        case.add,
+        (),
+        editor,
+        options.sentences,
+        bench.model.info,
+        volume_model=bench.model.volume_model,
+    )
     wanted = request.request(
         Entry(case.subject.name, case.subject.attributes, lambda: case.subject)
     )

@@ -360,8 +360,8 @@ def job(base: Base, cohort: Cohort, options: FitOptions) -> Job:
     describe = row.called.format(
         token=name_by(options), rare_word=options.rare_word, images=cohort.describe
     )
-    train = tuple(row.examples(cohort, "train", options, describe))
-    validation = tuple(row.examples(cohort, "validation", options, describe))
+    train = tuple(row.examples(cohort, "train", options, describe, resolution))
+    validation = tuple(row.examples(cohort, "validation", options, describe, resolution))
     hint = Hint.of(options.hint, cohort) if row.image_input == "hint" else None
     if hint:
         train = hint_batches.examples(cohort, "train", train, hint)
