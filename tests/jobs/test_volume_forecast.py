@@ -84,6 +84,18 @@ def test_volumes_are_those_of_the_pictures_and_of_the_model(tmp_path: Path) -> N
         assert plot.width > 800 and plot.text["Synthetic"].startswith("YES")  # type: ignore[attr-defined]
 
 
+def test_lines_of_edits_that_are_still_there_stay(tmp_path: Path) -> None:
+    """A second call adds its edits to the table; lines of a removed edit go."""
+    first, second = request(70.0), request(80.0)
+    write_forecasts(run_of(tmp_path), [first])
+    (tmp_path / first.name).mkdir()
+    write_forecasts(run_of(tmp_path), [second])
+    assert {years for _, years in lines_of(tmp_path)} == {5, 15}
+    (tmp_path / first.name).rmdir()
+    write_forecasts(run_of(tmp_path), [second])
+    assert {years for _, years in lines_of(tmp_path)} == {15}
+
+
 def test_seeds_give_a_mean_and_an_interval(tmp_path: Path) -> None:
     write_forecasts(run_of(tmp_path, seeds=2), [request(75.0)])
     line = lines_of(tmp_path)["ventricles", 10.0]

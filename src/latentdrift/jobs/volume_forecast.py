@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -106,7 +106,8 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
 def write_forecasts(run: EditRun, requests: Sequence[Request]) -> None:
     """Write VOLUMES_TABLE, and of each image a picture of its volumes over the years.
 
-    Nothing is written where no adapter of the model has a volume model.
+    The table keeps the lines of other edits that are still in the folder. Nothing is written where
+    no adapter of the model has a volume model.
 
     Args:
         run: The edits.
@@ -125,13 +126,28 @@ def write_forecasts(run: EditRun, requests: Sequence[Request]) -> None:
             _write_picture(run.options.out / volumes_picture(name), own, model)
         lines += own
     if lines:
+        path = run.options.out / VOLUMES_TABLE
+        others = _other_lines(path, {line.folder for line in lines})
         table = io.StringIO()
         writer = csv.DictWriter(
             table, [field.name for field in fields(VolumeForecast)], lineterminator="\n"
         )
         writer.writeheader()
-        writer.writerows(_cells(lines))
-        write_text(run.options.out / VOLUMES_TABLE, table.getvalue())
+        writer.writerows([*others, *_cells(lines)])
+        write_text(path, table.getvalue())
+
+
+def _other_lines(path: Path, folders: Collection[str]) -> list[dict[str, str]]:
+    """Lines of a table that is there, but for those of some folders and of edits that are gone."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        row
+        for row in rows
+        if row.get("folder") not in folders and (path.parent / str(row.get("folder"))).is_dir()
+    ]
 
 
 def _cells(lines: Sequence[VolumeForecast]) -> Iterator[dict[str, str]]:
