@@ -161,6 +161,7 @@ OTHER: dict[str, Any] = {
     "class_prompt": "a photo",
     "hint": "earlier",
     "instruction": "word",
+    "change_weight": 0.25,
     "caption_dropout": 0.9,
     "mask_outside": 0.5,
     "age_encoding": "word",

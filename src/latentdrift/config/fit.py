@@ -162,6 +162,9 @@ class FitOptions(Options):
     words, or with the time between visits in a word; default: numerical. `years`: the network
     reads the years between the visits as a number. `volumes`: of brains also the change of the
     volumes of ventricles and fluid, which `edit` predicts."""
+    change_weight: Fraction | None = None
+    """For instruct-pix2pix: share of the loss that counts where the two visits differ, 0 to 1; the
+    rest counts everywhere. Default: 0.5."""
     caption_dropout: Fraction = 0.1
     """Share of training examples with the empty prompt, which guidance needs, 0 to 1."""
     resolution: Annotated[int, Field(ge=32, multiple_of=8)] | None = None

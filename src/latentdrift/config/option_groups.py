@@ -149,6 +149,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("ImportOptions", "preset"): "input",
     ("FitOptions", "instruction"): "prompts",
+    ("FitOptions", "change_weight"): "optimiser",
     ("FitOptions", "steps"): "optimiser",
     ("GenerateOptions", "batch_size"): "sampling",
     ("DriftEstimateOptions", "batch_size"): "sampling",

@@ -33,7 +33,7 @@ BY_METHOD: dict[tuple[str, ...], tuple[str, ...]] = {
     ("rare_word",): DREAMBOOTHS,
     ("prior_images", "prior_weight", "class_prompt"): ("full", "lora", *PRESERVING),
     ("hint",): ("controlnet",),
-    ("instruction",): ("instruct-pix2pix",),
+    ("instruction", "change_weight"): ("instruct-pix2pix",),
     ("caption_dropout",): tuple(name for name in METHODS.known if name != "textual-inversion"),
 }
 # Options of `edit` -> the editors in which they have an effect (`options` in EDITORS of
@@ -52,7 +52,7 @@ DEFAULT_EDITORS = ("ddim", "controlnet", "instruct-pix2pix")
 """Editors that `edit` takes by default, depending on the model."""
 # Values that a method gives to an option by default (METHODS in adapt/methods/methods.py). Giving
 # one of them has no effect.
-EQUAL_TO_DEFAULT = {"vectors": (None, 1), "prior_images": (None, 0)}
+EQUAL_TO_DEFAULT = {"vectors": (None, 1), "prior_images": (None, 0), "change_weight": (None, 0.5)}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from latentdrift.adapt.loading import load_adapter
 from latentdrift.adapt.methods.examples import Example, of_pairs
 from latentdrift.adapt.methods.methods import METHODS
 from latentdrift.adapt.training.batches import latent_cache
-from latentdrift.adapt.training.batches.batches import Batches
+from latentdrift.adapt.training.batches.batches import Batches, LossWeights
+from latentdrift.adapt.training.batches.change_weights import change_weights
 from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.adapt.training.setup.training_setup import job
 from latentdrift.attributes.specification import Attribute
@@ -152,6 +153,26 @@ def test_volumes_are_those_of_the_pairs_images(cohort: Cohort) -> None:
         )
         assert f"1 years ({change.words}) into" in found[pair] and change.fluid
     assert "by 0 years (ventricles +0 %, fluid +0 % of the head) into" in found[0, 0]
+
+
+@pytest.mark.parametrize(("given", "share"), [({}, 0.5), ({"change_weight": 0.9}, 0.9)])
+def test_the_loss_counts_more_where_visits_differ(
+    given: dict[str, float], share: float, tiny_base_folder: Path, cohort: Cohort, tmp_path: Path
+) -> None:
+    """Half of the loss by default; none of it without the option."""
+    base, root = load(tiny_base_folder), CacheRoot(tmp_path)
+    moments = latent_cache.latents(base, cohort, 32, root)
+
+    def weights(**options: float) -> LossWeights | None:
+        todo = job(base, cohort, fit_options(cohort, **options))
+        return todo.weights(base, cohort, moments, root)
+
+    examples = of_pairs(*of_train(cohort, fit_options(cohort)))
+    found = weights(**given)
+    assert found is not None
+    expected = change_weights(moments, examples, share)
+    assert torch.equal(found(examples), expected) and float(expected.max()) > 1.5
+    assert weights(change_weight=0.0) is None
 
 
 def test_volumes_are_of_brains_alone(cohort: Cohort) -> None:

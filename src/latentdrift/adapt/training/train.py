@@ -15,8 +15,8 @@ from typing import Any
 from latentdrift.adapt.adapters.adapter import write_adapter
 from latentdrift.adapt.adapters.adapter_files import read
 from latentdrift.adapt.training.batches import latent_cache
-from latentdrift.adapt.training.batches.batches import Batch, Batches, Beside, held_out
-from latentdrift.adapt.training.batches.row_cache import CacheRoot, Rows
+from latentdrift.adapt.training.batches.batches import Batch, Batches, Beside, LossWeights, held_out
+from latentdrift.adapt.training.batches.row_cache import CacheRoot
 from latentdrift.adapt.training.cost_estimate import disk
 from latentdrift.adapt.training.loop import checkpoint
 from latentdrift.adapt.training.loop.distributed import Processes
@@ -274,7 +274,7 @@ def _inputs(
         if todo.reads
         else latent_cache.contexts(base, todo.prompts, root)
     )
-    weights = todo.weights(base, cohort, root)
+    weights = todo.weights(base, cohort, moments, root)
     beside = todo.beside(base, cohort, moments, root)
     known = _class_latents(base, own, todo, root, training_log, class_pictures)
     return _Inputs(
@@ -297,7 +297,7 @@ def _stream(
     base: Base,
     todo: Job,
     moments: latent_cache.Moments,
-    weights: Rows | None,
+    weights: LossWeights | None,
     beside: Beside | None,
     known: latent_cache.Moments | None,
 ) -> Batches | prior_preservation.Preserving:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from latentdrift.adapt.methods.examples import Example
 from latentdrift.adapt.training.batches.latent_cache import Moments
-from latentdrift.adapt.training.batches.row_cache import Rows
 from latentdrift.adapt.training.optimization.losses import draw_times
 from latentdrift.model.noise import Noise
 from latentdrift.seeds import generator
@@ -21,6 +20,8 @@ from latentdrift.seeds import generator
 HELD_OUT = 24  # draws of the held-out loss
 AT_A_TIME = 8  # of them
 
+LossWeights = Callable[[Sequence[Example]], Tensor]
+"""Examples -> weight of each of their latents in the loss, [B, 1, h, w]."""
 Beside = Callable[[Sequence[Example]], Tensor]
 """Examples -> what the network is shown beside their noisy latents, [B, ...]."""
 
@@ -80,8 +81,7 @@ class Batches:
     """Number of times of the schedule."""
     seed: int
     noise: Noise = field(default_factory=Noise)
-    weights: Rows | None = None
-    """Weight of each latent of each image in the loss, [N, 1, h, w]."""
+    weights: LossWeights | None = None
     beside: Beside | None = None
     blinds: bool = False
     """Whether what is shown beside is left out as often as the prompt, half of the times together
@@ -105,7 +105,7 @@ class Batches:
         seen, eps = self.noise.apply(
             eps, source
         )  # last, so that images, times and plain noise are those of any other noise
-        weight = None if self.weights is None else torch.from_numpy(self.weights[rows])
+        weight = None if self.weights is None else self.weights(examples)
         beside = None if self.beside is None else self.beside(examples)
         if (
             beside is not None and self.blinds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from latentdrift.adapt.adapters.adapter_files import parse_reference, read, refe
 from latentdrift.adapt.methods.examples import Example, concepts, name_by
 from latentdrift.adapt.methods.methods import METHODS, Method, method
 from latentdrift.adapt.training.batches import hint_batches, loss_masks
-from latentdrift.adapt.training.batches.batches import HELD_OUT, Beside, draws
+from latentdrift.adapt.training.batches.batches import HELD_OUT, Beside, LossWeights, draws
+from latentdrift.adapt.training.batches.change_weights import change_weights
 from latentdrift.adapt.training.batches.latent_cache import Moments
-from latentdrift.adapt.training.batches.row_cache import BLOCK, CacheRoot, Rows, blocks
+from latentdrift.adapt.training.batches.row_cache import BLOCK, CacheRoot, blocks
 from latentdrift.adapt.training.optimization.lr_schedules import Rates
 from latentdrift.adapt.training.optimization.optimizers import Optimizer, optimizer
 from latentdrift.adapt.training.records.trackers import tracker
@@ -212,32 +213,43 @@ class Job:
             {"", *prior, *(example.caption for example in (*self.train, *self.validation))}
         )
 
-    def weights(self, base: Base, cohort: Cohort, root: CacheRoot) -> Rows | None:
-        """Weight of each latent of each image in the loss, from a cache below `root`.
+    def weights(
+        self, base: Base, cohort: Cohort, moments: Moments, root: CacheRoot
+    ) -> LossWeights | None:
+        """Function from examples to the weight of each latent in the loss.
 
         Args:
             base: The base.
             cohort: Cohort with the masks.
+            moments: Latent moments of its images.
             root: Folder of all caches of a run.
 
         Returns:
-            [rows of the cohort, 1, h, w] float32; None without masks.
+            The product of the masks' weights, from a cache below `root`, and of those that follow
+            the difference of two visits; None where there is neither.
 
         Raises:
             CohortError: Masks cannot be used.
         """
+        share = self.options.change_weight
+        follows = partial(change_weights, moments, share=share) if share else None
         if self.options.mask is None:
-            return None
-        size = base.latent_size(self.resolution)
-        return loss_masks.weights(
+            return follows
+        inside = loss_masks.weights(
             cohort,
             self.options.mask,
             self.options.mask_outside,
             self.positions,
             self.resolution,
-            size,
+            base.latent_size(self.resolution),
             root,
         )
+
+        def masked(examples: Sequence[Example]) -> torch.Tensor:
+            weight = torch.from_numpy(inside[[example.row for example in examples]])
+            return weight if follows is None else weight * follows(examples)
+
+        return masked
 
     def beside(
         self, base: Base, cohort: Cohort, moments: Moments, root: CacheRoot
