@@ -138,21 +138,7 @@ def of_pairs(
             )
         except OptionError as error:
             refusals.append(error)
-    if refusals:
-        log.warning(
-            "%d of %d %s pairs left out, the first: %s",
-            len(refusals),
-            len(refusals) + len(examples),
-            split,
-            refusals[0],
-        )
-    if not examples and split == "train":
-        raise CohortError(
-            f"`method={options.method}` learns from pairs of visits, and cohort {cohort.folder} "
-            "has none in its train split: two pictures of one `patient` and `view`, in an order "
-            "that `days`, `visit` or `age` says, the later one of known age or condition; import "
-            "the cohort again with these columns, or take another method"
-        )
+    _report_pairs(cohort, split, options, examples, refusals)
     return examples
 
 
@@ -169,6 +155,35 @@ def _check_no_sentence(options: FitOptions) -> None:
                 "taught by instructions, which say age and condition of both visits: leave it out; "
                 "`instruction` says how they are worded"
             )
+
+
+def _report_pairs(
+    cohort: Cohort,
+    split: str,
+    options: FitOptions,
+    examples: Sequence[Example],
+    refusals: Sequence[OptionError],
+) -> None:
+    """Log how many pairs are left out.
+
+    Raises:
+        CohortError: There is no pair of training images.
+    """
+    if refusals:
+        log.warning(
+            "%d of %d %s pairs left out, the first: %s",
+            len(refusals),
+            len(refusals) + len(examples),
+            split,
+            refusals[0],
+        )
+    if not examples and split == "train":
+        raise CohortError(
+            f"`method={options.method}` learns from pairs of visits, and cohort {cohort.folder} "
+            "has none in its train split: two pictures of one `patient` and `view`, in an order "
+            "that `days`, `visit` or `age` says, the later one of known age or condition; import "
+            "the cohort again with these columns, or take another method"
+        )
 
 
 def pair_volumes(
