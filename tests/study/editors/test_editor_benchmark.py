@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fits import short_fit
@@ -16,8 +17,10 @@ from fits import short_fit
 from latentdrift import config, service
 from latentdrift.cli import dry_run
 from latentdrift.data.cohort.cohort import Cohort
+from latentdrift.data.phantom import phantom
 from latentdrift.edit.io.counterfactual import Counterfactual
 from latentdrift.errors import OptionError
+from latentdrift.longitudinal.tissue_volumes import tissue_volumes
 from latentdrift.study.editors import editor_benchmark
 
 
@@ -28,6 +31,14 @@ def adapter(
     return short_fit(
         tiny_base_folder, cohort, tmp_path_factory.mktemp("editors") / "run", steps=1
     ).adapter
+
+
+def phantom_at(age: float) -> np.ndarray:
+    """A phantom brain of one person [96, 96] in [0, 1]."""
+    row = phantom.kind_of("brain")
+    state = row.history(np.random.default_rng(0), 1)[0].attributes
+    at = type(state)(**{**vars(state), "age": age})
+    return row.render(3, at, visit=1, size=96).clip(0, 1).astype(np.float64)
 
 
 def asked(adapter: Path, out: Path, **more: Any) -> config.BenchEditorsOptions:
@@ -166,6 +177,21 @@ def test_what_cannot_be_run_is_said_before_any_work(
         with pytest.raises(OptionError, match=message):
             service.run("bench editors", asked(adapter, tmp_path / "bench", **wrong), quiet=True)
     assert not (tmp_path / "bench").exists()
+
+
+def test_volumes_of_several_seeds_are_the_mean_of_their_volumes() -> None:
+    """Of brains alone: phantoms of three ages stand in for the results of three seeds."""
+    original, *samples, truth = (phantom_at(age) for age in (65.0, 68.0, 74.0, 80.0, 75.0))
+    bench: Any = SimpleNamespace(cohort="visits", has_brains=True)
+    case: Any = SimpleNamespace(truth=truth)
+    found = editor_benchmark.score_of_samples(bench, case, original, np.stack(samples))
+    before = tissue_volumes(original).ventricles
+    changes = [tissue_volumes(sample).ventricles - before for sample in samples]
+    assert found["ventricles_change"] == pytest.approx(np.mean(changes)) and min(changes) > 0
+    assert found["true_ventricles_change"] == tissue_volumes(truth).ventricles - before
+    chests: Any = SimpleNamespace(cohort="visits", has_brains=False)
+    only = editor_benchmark.score_of_samples(chests, case, original, np.stack(samples))
+    assert set(only) == {"coverage", "coverage_4"}
 
 
 def test_the_mean_of_seeds_is_that_of_their_results() -> None:

@@ -284,7 +284,7 @@ def run(bench: EditorBenchmark, report: ProgressCallback) -> list[EditorRow]:
         for name, made in outcome.items():
             measured = score(bench, case, original, made.picture)
             if len(made.samples):
-                measured |= coverage(original, made.samples, case.truth)
+                measured |= score_of_samples(bench, case, original, made.samples)
             bench.keep(name, case, measured, made.picture if case.subject.name in first else None)
         report(done, len(missing))
     return list(summarise(bench))
@@ -458,6 +458,29 @@ def score(
                 *(tissue_volumes(part) for part in (original, edited_image, case.truth))
             )
     return _finite(numbers)
+
+
+def score_of_samples(
+    bench: EditorBenchmark, case: Case, original: np.ndarray, samples: np.ndarray
+) -> dict[str, float]:
+    """Metrics of several results of a case that their mean image does not have.
+
+    Args:
+        bench: The benchmark.
+        case: The case.
+        original: Original [R, R] in [0, 1].
+        samples: Results of single seeds [S, R, R].
+
+    Returns:
+        Coverage of their interval and, of visits of brains, the mean of their changes of volumes: a
+        mean image is blurred, and its tissues are those of no brain.
+    """
+    scores = coverage(original, samples, case.truth)
+    if bench.cohort is None or not bench.has_brains:
+        return scores
+    first, last = tissue_volumes(original), tissue_volumes(case.truth)
+    each = [volume_metrics(first, tissue_volumes(sample), last) for sample in samples]
+    return scores | _finite({name: float(np.mean([one[name] for one in each])) for name in each[0]})
 
 
 def volume_score(bench: EditorBenchmark, case: Case, original: np.ndarray) -> dict[str, float]:
